@@ -1,0 +1,213 @@
+"""What tests share: a real PostgreSQL, a database of its own for each test, and the command line.
+
+The server is made from the embedded PostgreSQL; a template database is built by the migrations
+once, and cloned for each test. Nothing is skipped where something is missing: it fails.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.support.people import Person, sign_up
+from todo_cli.admin import migrate
+from todo_cli.database import embedded
+from todo_cli.database.embedded import EmbeddedServer
+from todo_cli.database.session import Database
+from todo_cli.repository import TaskRepository
+
+_CLEARED = ("TODO_", "XDG_", "DATABASE_URL", "PG", "NO_COLOR", "FORCE_COLOR", "CLICOLOR", "COLUMNS")
+_names = itertools.count(1)
+
+
+@pytest.fixture(autouse=True)
+def empty_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Nothing of the machine's user reaches a test, and nothing of a test reaches them."""
+    for name in list(os.environ):
+        if name.startswith(_CLEARED):
+            monkeypatch.delenv(name)
+    home = tmp_path / "home"
+    home.mkdir(exist_ok=True)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("TZ", "UTC")
+    return home
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """A running server and how its superuser reaches a database of it."""
+
+    socket_dir: Path
+    user: str = embedded.SUPERUSER
+
+    def url(self, database: str) -> str:
+        return f"postgresql://{self.user}@/{database}?host={self.socket_dir}"
+
+    def execute(self, statement: str, database: str = "postgres") -> None:
+        with psycopg.connect(self.url(database), autocommit=True) as connection:
+            connection.execute(statement.encode())
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """One server for the whole run."""
+    # Not pytest's folder: its path may be too long for a socket.
+    folder = Path(tempfile.mkdtemp(prefix="todo-test-"))
+    server = EmbeddedServer(folder, {})
+    server.start()
+    try:
+        yield Postgres(server.socket_dir)
+    finally:
+        server.stop()
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def template(postgres: Postgres) -> str:
+    """A database that the migrations made."""
+    postgres.execute("create database template_todo")
+    migrate.upgrade(postgres.url("template_todo"))
+    return "template_todo"
+
+
+@pytest.fixture
+def empty_database_url(postgres: Postgres) -> Iterator[str]:
+    """The URL of an empty database, its superuser's."""
+    name = f"test_{next(_names)}"
+    postgres.execute(f"create database {name}")
+    yield postgres.url(name)
+    postgres.execute(f"drop database {name} with (force)")
+
+
+@pytest.fixture
+def database_url(postgres: Postgres, template: str) -> Iterator[str]:
+    """The URL of a migrated database without a row, its superuser's."""
+    name = f"test_{next(_names)}"
+    postgres.execute(f"create database {name} template {template} strategy file_copy")
+    yield postgres.url(name)
+    postgres.execute(f"drop database {name} with (force)")
+
+
+@pytest.fixture
+def alice(database_url: str) -> Person:
+    return sign_up(database_url, "alice")
+
+
+@pytest.fixture
+def bob(database_url: str) -> Person:
+    return sign_up(database_url, "bob")
+
+
+@pytest.fixture
+def open_database() -> Iterator[Callable[..., Database]]:
+    """Make `Database` objects that are closed at the end of the test."""
+    opened: list[Database] = []
+
+    def open_(url: str, token: str | None, timeout_seconds: float = 10) -> Database:
+        database = Database(url, session_token=token, timeout_seconds=timeout_seconds)
+        opened.append(database)
+        return database
+
+    yield open_
+    for database in opened:
+        database.close()
+
+
+@pytest.fixture
+def tasks(
+    database_url: str, alice: Person, open_database: Callable[..., Database]
+) -> TaskRepository:
+    """Alice's tasks."""
+    return TaskRepository(open_database(database_url, alice.token))
+
+
+@pytest.fixture
+def tasks_of_bob(
+    database_url: str, bob: Person, open_database: Callable[..., Database]
+) -> TaskRepository:
+    return TaskRepository(open_database(database_url, bob.token))
+
+
+@pytest.fixture
+def server_socket_dir(postgres: Postgres) -> Path:
+    return postgres.socket_dir
+
+
+@pytest.fixture
+def server_user(postgres: Postgres) -> str:
+    return postgres.user
+
+
+@pytest.fixture
+def server_database() -> str:
+    return "postgres"
+
+
+class _Stream(io.TextIOWrapper):
+    """A stream in memory that can pretend to be a terminal."""
+
+    def __init__(self, content: bytes = b"", *, is_terminal: bool = False) -> None:
+        self.memory = io.BytesIO(content)
+        super().__init__(self.memory, encoding="utf-8", errors="backslashreplace", newline="")
+        self._is_terminal = is_terminal
+
+    def isatty(self) -> bool:
+        return self._is_terminal
+
+    def text(self) -> str:
+        self.flush()
+        return self.memory.getvalue().decode()
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command line left behind."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+
+Cli = Callable[..., Result]
+
+
+@pytest.fixture
+def cli(database_url: str, alice: Person) -> Cli:
+    """Run a command line as Alice, in this process; on a terminal of `columns` where given."""
+    from todo_cli.app import run
+    from todo_cli.context import Invocation
+
+    def call(
+        *words: str,
+        stdin: str | bytes = "",
+        columns: int | None = None,
+        environ: dict[str, str] | None = None,
+        person: Person | None = None,
+    ) -> Result:
+        is_terminal = columns is not None
+        content = stdin.encode() if isinstance(stdin, str) else stdin
+        streams = [
+            _Stream(content, is_terminal=is_terminal),
+            _Stream(is_terminal=is_terminal),
+            _Stream(is_terminal=is_terminal),
+        ]
+        settings = {
+            **os.environ,
+            "TODO_DATABASE_URL": database_url,
+            "TODO_SESSION_TOKEN": (person or alice).token,
+            "COLUMNS": str(columns or ""),
+            **(environ or {}),
+        }
+        code = run(Invocation(list(words), settings, *streams))
+        return Result(code, streams[1].text(), streams[2].text())
+
+    return call

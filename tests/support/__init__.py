@@ -1,0 +1,1 @@
+"""What several tests need: doubles, servers, proxies. No tests live here."""

@@ -1,0 +1,108 @@
+"""The embedded database as a person's home: made, migrated, and logged in without a question.
+
+The first command does the work; every later one reads two small files and connects.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+from todo_cli.database.embedded import EmbeddedServer
+from todo_cli.errors import EmbeddedServerError
+
+SCHEMA_HEAD = "0005"
+"""The newest revision of `migrations/`: known here so that a command need not import Alembic. A
+test compares the two."""
+
+LOCAL_EMAIL = "local@todo.invalid"
+"""The address of the local account. `.invalid` is reserved (RFC 2606): it is nobody's."""
+
+_MAKE_SESSION = """
+with person as (
+    insert into users (email, name) values (%(email)s, %(name)s)
+    on conflict (email) do update set email = excluded.email
+    returning id
+)
+insert into sessions (user_id, token, expires_at, user_agent)
+select id, %(token)s, now() + interval '100 years', 'todo' from person
+"""
+"""No end to speak of: whoever can read the token can read the database's files as well."""
+
+
+class EmbeddedHome:
+    """The data folder of one user: the server, the local account's token, the schema's revision."""
+
+    def __init__(self, data_dir: Path, environ: Mapping[str, str]) -> None:
+        self._server = EmbeddedServer(data_dir, environ)
+        self._environ = environ
+        self._token_file = data_dir / "session"
+        self._revision_file = data_dir / "schema-revision"
+
+    @property
+    def url(self) -> str:
+        return self._server.url
+
+    def session_token(self) -> str | None:
+        """The local account's token, or None where `prepare` has to be called first."""
+        if _read(self._revision_file) != SCHEMA_HEAD:
+            return None
+        return _read(self._token_file)
+
+    def start(self) -> None:
+        """Start the server if it is not running."""
+        self._server.start()
+
+    def prepare(self, *, timeout_seconds: float) -> str:
+        """Make and start the server, migrate it, log in the local account; answer its token.
+
+        Safe to call twice, and by two processes at once: each step looks what is there already.
+
+        Raises:
+            EmbeddedServerError: the server cannot be made, started, or its files written.
+        """
+        from todo_cli.admin import migrate
+
+        self._server.start()
+        migrate.upgrade(self.url)
+        token = _read(self._token_file)
+        if token is None:
+            token = self._make_session()
+            _write(self._token_file, token)
+        _write(self._revision_file, SCHEMA_HEAD)
+        return token
+
+    def _make_session(self) -> str:
+        import psycopg
+
+        token = secrets.token_urlsafe(32)
+        name = self._environ.get("USER") or "local"
+        values = {"email": LOCAL_EMAIL, "name": name, "token": token}
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(_MAKE_SESSION, values)
+        return token
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="ascii").strip() or None
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:
+        raise EmbeddedServerError(f"{path} cannot be read.") from error
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file that only its owner can read, whole or not at all."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        descriptor = os.open(
+            temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600
+        )
+        with open(descriptor, "w", encoding="ascii") as file:
+            file.write(text)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise EmbeddedServerError(f"{path} cannot be written.") from error

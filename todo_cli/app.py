@@ -1,0 +1,130 @@
+"""The command tree, and the one error boundary: the only place that turns errors into exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from todo_cli import __version__
+from todo_cli.commands import tasks
+from todo_cli.commands.options import TodoCommand, TodoGroup, current_run
+from todo_cli.context import Invocation, Run
+from todo_cli.errors import ExitCode, InvalidInput, TodoError
+from todo_cli.render import write_error
+from todo_cli.values import TaskQuery
+
+_SETTINGS = {"help_option_names": ["-h", "--help"]}
+
+app = typer.Typer(
+    cls=TodoGroup,
+    context_settings=_SETTINGS,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    invoke_without_command=True,
+)
+
+
+@app.callback()
+def todo(
+    ctx: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)
+    ] = False,
+) -> None:
+    """The terminal's todo manager. Alone, it lists what is to be done.
+
+    \b
+    Examples:
+      todo add Buy milk
+      todo
+      todo done 1
+      todo stats
+    """
+    run = current_run(ctx)
+    if version:
+        run.invocation.stdout.write(f"todo {__version__}\n")
+        raise typer.Exit
+    if ctx.invoked_subcommand is None:
+        tasks.show_list(run, TaskQuery())
+
+
+for _function in (
+    tasks.add,
+    tasks.list_,
+    tasks.show,
+    tasks.edit,
+    tasks.done,
+    tasks.reopen,
+    tasks.toggle,
+    tasks.rm,
+    tasks.restore,
+    tasks.stats,
+):
+    app.command(_function.__name__.rstrip("_"), cls=TodoCommand)(_function)
+app.command("ls", cls=TodoCommand, hidden=True)(tasks.list_)
+
+
+def run(invocation: Invocation) -> int:
+    """Run one command line to its end; answer its exit code. Raises nothing that is expected."""
+    current = Run(invocation)
+    try:
+        code = _dispatch(current)
+        invocation.stdout.flush()
+        return code
+    except BrokenPipeError:
+        _forget_stdout(invocation)
+        return ExitCode.OK
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
+    except TodoError as error:
+        _report(current, error)
+        return error.exit_code
+    finally:
+        current.close()
+
+
+def _dispatch(run: Run) -> int:
+    command = typer.main.get_command(app)
+    try:
+        code = command.main(
+            args=list(run.invocation.argv), prog_name="todo", standalone_mode=False, obj=run
+        )
+    except typer.Abort as error:
+        raise KeyboardInterrupt from error
+    except typer.TyperException as error:
+        raise InvalidInput(error.format_message(), hint=_usage_hint(error)) from error
+    return code if isinstance(code, int) else ExitCode.OK
+
+
+def _usage_hint(error: typer.TyperException) -> str:
+    ctx = getattr(error, "ctx", None)
+    return f"See: {ctx.command_path if ctx else 'todo'} --help"
+
+
+def _report(run: Run, error: TodoError) -> None:
+    # The words may not have been parsed yet when they turned out to be wrong.
+    words = run.invocation.argv
+    as_json = run.options.json or "--json" in words or "--jsonl" in words
+    if run.options.debug or "--debug" in words:
+        write_traceback(run, error)
+    write_error(error, run.invocation.stderr, run.invocation.environ, json=as_json)
+
+
+def write_traceback(run: Run, error: BaseException) -> None:
+    """The call stacks of an error and its causes: places, types, no values and no SQL."""
+    import traceback
+
+    seen: BaseException | None = error
+    while seen is not None:
+        run.invocation.stderr.write("".join(traceback.format_tb(seen.__traceback__)))
+        run.invocation.stderr.write(f"{type(seen).__module__}.{type(seen).__qualname__}\n")
+        seen = seen.__cause__
+
+
+def _forget_stdout(invocation: Invocation) -> None:
+    """Keep the interpreter from flushing into the closed pipe once more when it ends."""
+    if invocation.stdout is sys.stdout:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,85 @@
+"""What commands share: the options that each takes, and the types of their arguments."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from todo_cli.context import Run
+from todo_cli.values import TaskRef
+
+Refs = Annotated[
+    list[TaskRef],
+    typer.Argument(
+        metavar="REF...",
+        parser=TaskRef.parse,
+        help="Numbers, UUIDs, or the beginnings of UUIDs.",
+        show_default=False,
+    ),
+]
+Ref = Annotated[
+    TaskRef,
+    typer.Argument(
+        metavar="REF",
+        parser=TaskRef.parse,
+        help="A number, a UUID, or the beginning of one.",
+        show_default=False,
+    ),
+]
+
+
+def _common(
+    json: Annotated[bool, typer.Option("--json", help="Answer with one JSON document.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Add a traceback to errors.")] = False,
+    database_url: Annotated[
+        str | None,
+        typer.Option(
+            "--database-url", metavar="URL", help="Use this database.", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """The options that every command takes."""
+
+
+def _common_params() -> list[Any]:
+    app = typer.Typer(add_completion=False, rich_markup_mode=None)
+    app.command()(_common)
+    return list(typer.main.get_command(app).params)
+
+
+_COMMON = _common_params()
+
+
+class TodoCommand(TyperCommand):
+    """A command that also takes the common options, and hands them to the run."""
+
+    def __init__(self, *args: Any, params: list[Any] | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, params=[*(params or []), *_COMMON], **kwargs)
+
+    def invoke(self, ctx: Any) -> Any:
+        _take_common(ctx)
+        return super().invoke(ctx)
+
+
+class TodoGroup(TyperGroup):
+    """A group of commands; takes the common options before the command's name as well."""
+
+    def __init__(self, *args: Any, params: list[Any] | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, params=[*(params or []), *_COMMON], **kwargs)
+
+    def invoke(self, ctx: Any) -> Any:
+        _take_common(ctx)
+        return super().invoke(ctx)
+
+
+def current_run(ctx: typer.Context) -> Run:
+    run = ctx.obj
+    assert isinstance(run, Run)
+    return run
+
+
+def _take_common(ctx: Any) -> None:
+    current_run(ctx).options.add(**{param.name: ctx.params.pop(param.name) for param in _COMMON})

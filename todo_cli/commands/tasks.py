@@ -1,0 +1,280 @@
+"""The commands on tasks: parse, one repository call, hand the result to render."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from todo_cli.commands.options import Ref, Refs, current_run
+from todo_cli.errors import InvalidInput
+from todo_cli.values import (
+    DEFAULT_LIMIT,
+    SortKey,
+    TaskQuery,
+    TaskRef,
+    TaskState,
+    clean_description,
+    clean_search,
+    clean_title,
+)
+
+if TYPE_CHECKING:
+    from todo_cli.context import Run
+
+Description = Annotated[
+    str | None,
+    typer.Option("--description", "-d", metavar="TEXT", help="More about it; may have lines."),
+]
+
+
+def add(
+    ctx: typer.Context,
+    title: Annotated[list[str], typer.Argument(metavar="TITLE...", help="Its words, or `-`.")],
+    description: Description = None,
+) -> None:
+    """Add a task; the words of the title are joined by one space.
+
+    With `-` as the only word, add one task for each line of standard input that is not empty:
+    all of them, or none. A title that begins with a dash follows `--`.
+
+    \b
+    Examples:
+      todo add Buy milk
+      todo add "Write the report" -d "Due on Friday"
+      todo add -q Buy milk          # prints just the number
+      todo add -- -5 degrees tonight
+      todo add - < tasks.txt
+    """
+    run = current_run(ctx)
+    about = None if description is None else clean_description(description)
+    if title == ["-"]:
+        run.render.added(run.tasks.add([(line, about) for line in _titles_on_stdin(run)]))
+    else:
+        run.render.added(run.tasks.add([(clean_title(" ".join(title)), about)])[0])
+
+
+def list_(
+    ctx: typer.Context,
+    done: Annotated[bool, typer.Option("--done", help="Completed tasks.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", "-a", help="Pending and completed tasks.")
+    ] = False,
+    trash: Annotated[bool, typer.Option("--trash", help="Tasks in the trash.")] = False,
+    search: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="In title and description; capitals do not matter."),
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help=f"At most N tasks; 0 for all. A table shows {DEFAULT_LIMIT} unless told.",
+        ),
+    ] = None,
+    after: Annotated[
+        TaskRef | None,
+        typer.Option(metavar="REF", parser=TaskRef.parse, help="The page that follows that task."),
+    ] = None,
+    sort: Annotated[SortKey, typer.Option(help="The order.")] = SortKey.CREATED,
+    reverse: Annotated[bool, typer.Option("--reverse", help="The other way round.")] = False,
+    jsonl: Annotated[bool, typer.Option("--jsonl", help="One JSON object a line.")] = False,
+) -> None:
+    """List tasks: pending ones unless told otherwise, newest first.
+
+    On a terminal, a table; on a pipe, tab-separated lines of number, status, title, the times it
+    was created, updated and completed, and its UUID.
+
+    \b
+    Examples:
+      todo list
+      todo list --done --limit 10
+      todo list --search milk --sort title
+      todo list --after 120         # the page that follows task 120
+      todo list --all --json
+    """
+    run = current_run(ctx)
+    if done + everything + trash > 1:
+        raise InvalidInput("Only one of --done, --all and --trash can be given.")
+    if jsonl and run.options.json:
+        raise InvalidInput("Only one of --json and --jsonl can be given.")
+    state = (
+        TaskState.DONE
+        if done
+        else TaskState.ALL
+        if everything
+        else TaskState.TRASH
+        if trash
+        else TaskState.PENDING
+    )
+    query = TaskQuery(
+        state=state,
+        search=None if search is None else clean_search(search),
+        sort=sort,
+        reverse=reverse,
+        limit=limit or None,
+        after=after,
+    )
+    show_list(run, query, jsonl=jsonl, default_limit=limit is None)
+
+
+def show_list(
+    run: Run, query: TaskQuery, *, jsonl: bool = False, default_limit: bool = True
+) -> None:
+    """Show what a query finds, in the form that the output asks for."""
+    if jsonl:
+        run.render.json_lines(run.tasks.stream(query))
+    elif run.options.json:
+        run.render.tasks(run.tasks.page(query).tasks)
+    elif run.render.is_terminal:
+        if default_limit:
+            query = query.with_limit(DEFAULT_LIMIT)
+        run.render.page(run.tasks.page(query, with_total=True), query)
+    else:
+        run.render.records(run.tasks.stream(query))
+
+
+def show(ctx: typer.Context, ref: Ref) -> None:
+    """Show one task, everything about it; also one in the trash.
+
+    \b
+    Examples:
+      todo show 12
+      todo show 01a2059a --json
+    """
+    run = current_run(ctx)
+    run.render.task(run.tasks.get([ref])[0])
+
+
+def edit(
+    ctx: typer.Context,
+    ref: Ref,
+    title: Annotated[str | None, typer.Option(metavar="TEXT", help="The new title.")] = None,
+    description: Description = None,
+) -> None:
+    """Change a task's title or description; `-d ""` clears the description.
+
+    With neither, your editor ($VISUAL or $EDITOR) opens on both: the first line is the title,
+    what follows an empty line is the description.
+
+    \b
+    Examples:
+      todo edit 12 --title "Buy oat milk"
+      todo edit 12 -d ""
+      todo edit 12
+    """
+    run = current_run(ctx)
+    changes: dict[str, str | None] = {}
+    if title is not None:
+        changes["title"] = clean_title(title)
+    if description is not None:
+        changes["description"] = clean_description(description)
+    if changes:
+        run.render.changed("Edited", [run.tasks.edit(ref, changes)], as_array=False)
+        return
+    from todo_cli.commands.editor import edit_text
+
+    before = run.tasks.get([ref])[0]
+    after = edit_text(run, before)
+    edited = run.tasks.edit(ref, after, unchanged_since=before) if after else before
+    run.render.changed("Edited" if after else "Unchanged", [edited], as_array=False)
+
+
+def done(ctx: typer.Context, refs: Refs) -> None:
+    """Mark tasks as done: all of them, or none if one cannot be.
+
+    \b
+    Examples:
+      todo done 12
+      todo done 3 5 8
+    """
+    run = current_run(ctx)
+    run.render.changed("Done", run.tasks.set_completed(refs, True))
+
+
+def reopen(ctx: typer.Context, refs: Refs) -> None:
+    """Mark tasks as not done: all of them, or none.
+
+    \b
+    Example:
+      todo reopen 12
+    """
+    run = current_run(ctx)
+    run.render.changed("Reopened", run.tasks.set_completed(refs, False))
+
+
+def toggle(ctx: typer.Context, refs: Refs) -> None:
+    """Flip tasks between done and not done: all of them, or none.
+
+    \b
+    Example:
+      todo toggle 12 13
+    """
+    run = current_run(ctx)
+    run.render.changed("Toggled", run.tasks.toggle(refs))
+
+
+def rm(
+    ctx: typer.Context,
+    refs: Refs,
+    permanent: Annotated[
+        bool, typer.Option("--permanent", help="Delete for good; there is no way back.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Move tasks to the trash: all of them, or none. `todo restore` brings them back.
+
+    \b
+    Examples:
+      todo rm 12
+      todo list --trash
+      todo rm --permanent --yes 12
+    """
+    run = current_run(ctx)
+    if not permanent:
+        run.render.changed("Removed", run.tasks.trash(refs))
+        return
+    count = "1 task" if len(refs) == 1 else f"{len(refs):,} tasks"
+    if not yes and not run.confirm(f"Delete {count} for good?", option="--yes"):
+        run.render.note("Nothing was deleted.")
+        raise typer.Exit(1)
+    run.render.changed("Deleted", run.tasks.delete(refs))
+
+
+def restore(ctx: typer.Context, refs: Refs) -> None:
+    """Bring tasks back from the trash: all of them, or none.
+
+    \b
+    Example:
+      todo restore 12
+    """
+    run = current_run(ctx)
+    run.render.changed("Restored", run.tasks.restore(refs))
+
+
+def stats(
+    ctx: typer.Context,
+    days: Annotated[
+        int, typer.Option(min=1, max=3650, metavar="N", help="How many days to show.")
+    ] = 30,
+) -> None:
+    """Show counts, the completion rate, and what was created and completed per day.
+
+    Days are those of your time zone. The streak counts the days in a row, up to today or
+    yesterday, on which something was completed.
+
+    \b
+    Examples:
+      todo stats
+      todo stats --days 7 --json
+    """
+    run = current_run(ctx)
+    run.render.stats(run.tasks.stats(run.today(), days, run.time_zone))
+
+
+def _titles_on_stdin(run: Run) -> list[str]:
+    titles = [clean_title(line) for line in run.stdin_text().split("\n") if line.strip()]
+    if not titles:
+        raise InvalidInput("Standard input holds no task.", hint="Give one title a line.")
+    return titles

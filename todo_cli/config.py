@@ -1,0 +1,63 @@
+"""Settings of one run: option, then environment, then default. Reads nothing but what it is given."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from todo_cli.errors import InvalidInput
+
+DEFAULT_TIMEOUT_SECONDS = 30.0
+LONGEST_TIMEOUT_SECONDS = 86_400.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """`timeout_seconds` is how long to wait for the database in all."""
+
+    data_dir: Path
+    timeout_seconds: float
+    session_token: str | None
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> Settings:
+        """The settings of a run.
+
+        Raises:
+            InvalidInput: a variable has an impossible value.
+        """
+        return cls(
+            data_dir=_data_dir(environ),
+            timeout_seconds=_timeout(environ.get("TODO_TIMEOUT")),
+            session_token=environ.get("TODO_SESSION_TOKEN") or None,
+        )
+
+
+def _data_dir(environ: Mapping[str, str]) -> Path:
+    if chosen := environ.get("TODO_DATA_DIR"):
+        return Path(chosen).expanduser().absolute()
+    # What platformdirs answers on Linux, without the 20 ms that importing it costs.
+    if os.name == "posix" and os.uname().sysname == "Linux":
+        base = environ.get("XDG_DATA_HOME") or ""
+        if os.path.isabs(base):
+            return Path(base) / "todo"
+        return Path(environ.get("HOME") or Path.home()) / ".local" / "share" / "todo"
+    from platformdirs import user_data_path
+
+    return user_data_path("todo", appauthor=False)
+
+
+def _timeout(text: str | None) -> float:
+    if not text:
+        return DEFAULT_TIMEOUT_SECONDS
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds <= LONGEST_TIMEOUT_SECONDS:
+        raise InvalidInput(
+            "TODO_TIMEOUT is not a number of seconds.", hint="For example: TODO_TIMEOUT=30"
+        )
+    return seconds

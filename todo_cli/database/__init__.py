@@ -1,0 +1,1 @@
+"""All between the repository and the wire: which database, one round trip, retries, faults."""

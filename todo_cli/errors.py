@@ -1,0 +1,104 @@
+"""What can go wrong, as one tree; each class owns its stable code, exit code and hint.
+
+    TodoError
+    ├── Refused (1)              the answer is no
+    │   ├── TaskNotFound         a reference fits no task of this user
+    │   ├── AmbiguousTask        a reference fits several
+    │   ├── EditConflict         somebody else changed the task meanwhile
+    │   ├── RuleViolated         the database refused by a constraint or a privilege
+    │   └── DatabaseFault        the database failed in a way that a retry does not mend
+    ├── InvalidInput (2)         an impossible value; found before the database is asked
+    ├── DatabaseUnreachable (3)  after the retries
+    │   └── EmbeddedServerError  the embedded server cannot be made or started
+    ├── NotLoggedIn (4)
+    └── SchemaBehind (5)
+
+Anything else that is raised is a bug. Messages are for people and never hold SQL, a password or a
+token.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import ClassVar
+
+
+class ExitCode(IntEnum):
+    """The exit codes of the contract."""
+
+    OK = 0
+    REFUSED = 1
+    USAGE = 2
+    UNREACHABLE = 3
+    NOT_LOGGED_IN = 4
+    SCHEMA_BEHIND = 5
+    INTERRUPTED = 130
+
+
+class TodoError(Exception):
+    """An expected failure: one sentence of what happened, one of what to type next."""
+
+    code: ClassVar[str] = "error"
+    exit_code: ClassVar[ExitCode] = ExitCode.REFUSED
+    default_hint: ClassVar[str | None] = None
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint or self.default_hint
+
+
+class Refused(TodoError):
+    code = "refused"
+
+
+class TaskNotFound(Refused):
+    code = "task_not_found"
+    default_hint = "See the numbers with: todo list --all"
+
+
+class AmbiguousTask(Refused):
+    code = "task_ambiguous"
+    default_hint = "Use the task's number, or more of its UUID."
+
+
+class EditConflict(Refused):
+    code = "edit_conflict"
+    default_hint = "Look at it with todo show, then edit again."
+
+
+class RuleViolated(Refused):
+    code = "rule_violated"
+
+
+class DatabaseFault(Refused):
+    code = "database_error"
+    default_hint = "Run it again with --debug for the details, or look with: todo db health"
+
+
+class InvalidInput(TodoError):
+    code = "invalid_input"
+    exit_code = ExitCode.USAGE
+
+
+class DatabaseUnreachable(TodoError):
+    code = "database_unreachable"
+    exit_code = ExitCode.UNREACHABLE
+    default_hint = "Check the network and the database URL; TODO_TIMEOUT sets how long to wait."
+
+
+class EmbeddedServerError(DatabaseUnreachable):
+    code = "embedded_server"
+    default_hint = "Set TODO_DATABASE_URL to use another database."
+
+
+class NotLoggedIn(TodoError):
+    code = "not_logged_in"
+    exit_code = ExitCode.NOT_LOGGED_IN
+    default_hint = "Log in with: todo login"
+
+
+class SchemaBehind(TodoError):
+    code = "schema_behind"
+    exit_code = ExitCode.SCHEMA_BEHIND
+    default_hint = "Run: todo db upgrade"

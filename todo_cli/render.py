@@ -1,0 +1,458 @@
+"""The only writer to stdout and stderr: tables and charts for people, TSV and JSON for programs.
+
+stdout is data, stderr is narration. User text is data too: it is never markup, and what would
+steer a terminal is shown, not sent. Rich is imported only where something is drawn.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TextIO
+
+from todo_cli.values import DayCount, Stats, TaskPage, TaskQuery, TaskState, printable
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from todo_cli.errors import TodoError
+    from todo_cli.models import Task
+
+TASK_FIELDS = (
+    "number",
+    "id",
+    "title",
+    "description",
+    "completed",
+    "created_at",
+    "updated_at",
+    "completed_at",
+    "deleted_at",
+)
+MOST_CHART_ROWS = 31
+NARROW = 60
+"""Below this many columns the times are left out of a table, so that titles keep their room."""
+
+
+class Renderer:
+    """Writes one run's answer in the form that the options and the streams ask for."""
+
+    def __init__(
+        self,
+        *,
+        stdout: TextIO,
+        stderr: TextIO,
+        environ: Mapping[str, str],
+        json: bool,
+        quiet: bool,
+        now: datetime,
+    ) -> None:
+        self._stdout = stdout
+        self._stderr = stderr
+        self._environ = environ
+        self._json = json
+        self._quiet = quiet
+        self._now = now
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether people read the answer: a terminal, and no JSON asked for."""
+        return not self._json and self._stdout.isatty()
+
+    # --- narration -------------------------------------------------------------------------
+
+    def note(self, sentence: str) -> None:
+        """Tell the person something, unless told to be quiet."""
+        if not self._quiet:
+            self._stderr.write(printable(sentence) + "\n")
+            self._stderr.flush()
+
+    def prompt(self, question: str) -> None:
+        self._stderr.write(printable(question))
+        self._stderr.flush()
+
+    # --- tasks -----------------------------------------------------------------------------
+
+    def added(self, added: Task | list[Task]) -> None:
+        """What `add` made: one task, or as many as there were lines."""
+        tasks = added if isinstance(added, list) else [added]
+        if self._quiet and not self._json:
+            self._stdout.write("".join(f"{task.number}\n" for task in tasks))
+        else:
+            self.changed("Added", tasks, as_array=isinstance(added, list))
+
+    def changed(self, verb: str, tasks: Sequence[Task], *, as_array: bool = True) -> None:
+        """What a command changed: a line each on a terminal, records on a pipe."""
+        if self._json:
+            documents = [task_document(task) for task in tasks]
+            self._document(documents if as_array else documents[0])
+        elif self.is_terminal:
+            self._changed_lines(verb, tasks)
+        else:
+            self.records(tasks)
+
+    def tasks(self, tasks: Sequence[Task]) -> None:
+        """A JSON array of tasks."""
+        self._document([task_document(task) for task in tasks])
+
+    def json_lines(self, tasks: Iterable[Task]) -> None:
+        """One JSON object a line, written as they come."""
+        for task in tasks:
+            self._stdout.write(_compact(task_document(task)) + "\n")
+
+    def records(self, tasks: Iterable[Task]) -> None:
+        """One tab-separated record a line, nothing cut, written as they come."""
+        for task in tasks:
+            self._stdout.write("\t".join(_record(task)) + "\n")
+
+    def page(self, page: TaskPage, query: TaskQuery) -> None:
+        """A table of tasks, and how many there are in all where it is cut."""
+        if not page.tasks:
+            self.note(_nothing_found(query))
+            return
+        console = self._console()
+        table = _plain_table()
+        wide = console.width >= NARROW
+        table.add_column("#", justify="right", style="cyan", no_wrap=True)
+        if query.state is TaskState.ALL:
+            table.add_column("", no_wrap=True)
+        table.add_column("Task", no_wrap=True, overflow="ellipsis", ratio=1)
+        if wide:
+            table.add_column(_time_heading(query), no_wrap=True, style="dim")
+        for task in page.tasks:
+            cells = [str(task.number)]
+            if query.state is TaskState.ALL:
+                cells.append("✓" if task.completed else "·")
+            cells.append(printable(task.title))
+            if wide:
+                cells.append(relative_time(_time_shown(task, query), self._now))
+            table.add_row(
+                *(_text(cell) for cell in cells),
+                style="dim" if task.completed and query.state is TaskState.ALL else None,
+            )
+        console.print(table)
+        if page.total is not None and page.total > len(page.tasks):
+            last = page.tasks[-1].number
+            console.print(
+                _text(f"{len(page.tasks):,} of {page.total:,}. The next page: --after {last}"),
+                style="dim",
+            )
+
+    def task(self, task: Task) -> None:
+        """One task, everything about it."""
+        if self._json:
+            self._document(task_document(task))
+            return
+        if not self.is_terminal:
+            for name, value in task_document(task).items():
+                self._stdout.write(f"{name}\t{_field(value)}\n")
+            return
+        console = self._console()
+        console.print(_text(printable(task.title)), style="bold")
+        if task.description:
+            console.print()
+            console.print(_text(printable(task.description, keep="\n\t")))
+        console.print()
+        details = _plain_table(header=False)
+        details.add_column(style="dim", no_wrap=True)
+        details.add_column(overflow="fold")
+        for name, value in self._details(task):
+            details.add_row(name, _text(value))
+        console.print(details)
+
+    def _details(self, task: Task) -> Iterator[tuple[str, str]]:
+        yield "Number", str(task.number)
+        yield "UUID", str(task.id)
+        yield "Status", "done" if task.completed else "pending"
+        for name, instant in (
+            ("Created", task.created_at),
+            ("Changed", task.updated_at),
+            ("Completed", task.completed_at),
+            ("In the trash since", task.deleted_at),
+        ):
+            if instant is not None:
+                local = instant.astimezone().strftime("%Y-%m-%d %H:%M")
+                yield name, f"{local} ({relative_time(instant, self._now)})"
+
+    def _changed_lines(self, verb: str, tasks: Sequence[Task]) -> None:
+        console = self._console()
+        for task in tasks:
+            line = _text(f"{verb} ")
+            line.append(str(task.number), style="cyan")
+            line.append(f"  {printable(task.title)}")
+            line.truncate(console.width, overflow="ellipsis")
+            console.print(line, no_wrap=True)
+
+    # --- statistics ------------------------------------------------------------------------
+
+    def stats(self, stats: Stats) -> None:
+        if self._json:
+            self._document(_stats_document(stats))
+        elif self.is_terminal:
+            self._stats_tables(stats)
+        else:
+            document = _stats_document(stats)
+            days = document.pop("by_day")
+            for name, value in document.items():
+                self._stdout.write(f"{name}\t{_field(value)}\n")
+            for day in days:
+                self._stdout.write("day\t" + "\t".join(str(value) for value in day.values()) + "\n")
+
+    def _stats_tables(self, stats: Stats) -> None:
+        from rich.progress_bar import ProgressBar
+
+        console = self._console()
+        figures = _plain_table(header=False)
+        figures.add_column(style="dim", no_wrap=True)
+        figures.add_column(justify="right", style="bold", no_wrap=True)
+        for name, value in _figures(stats, self._now):
+            figures.add_row(name, value)
+        console.print(figures)
+        bar = ProgressBar(
+            total=1, completed=stats.completion_rate, width=min(40, console.width - 8)
+        )
+        rate = _plain_table(header=False)
+        rate.add_row(bar, f"{stats.completion_rate:.0%}")
+        console.print(rate)
+        console.print()
+        console.print(_chart(stats.by_day, console.width))
+
+    # --- the ways out ----------------------------------------------------------------------
+
+    def _document(self, document: Any) -> None:
+        """One JSON document: compact on a pipe, indented on a terminal."""
+        if self._stdout.isatty():
+            text = json.dumps(document, ensure_ascii=False, indent=2)
+            # JSON's own escapes are the same text to a reader of JSON, and steer no terminal.
+            text = "".join(_json_escaped(character) for character in text)
+        else:
+            text = _compact(document)
+        self._stdout.write(text + "\n")
+
+    def _console(self) -> Console:
+        return _make_console(self._stdout, self._environ)
+
+
+def write_error(
+    error: TodoError, stderr: TextIO, environ: Mapping[str, str], *, json: bool
+) -> None:
+    """What happened and what to type next, on stderr: two lines, or one JSON document."""
+    if json:
+        body = {"code": error.code, "message": error.message, "hint": error.hint}
+        stderr.write(_compact({"error": body}) + "\n")
+        return
+    red, reset = ("\x1b[31m", "\x1b[0m") if _has_colour(stderr, environ) else ("", "")
+    stderr.write(f"{red}Error:{reset} {printable(error.message)}\n")
+    if error.hint:
+        stderr.write(f"hint: {printable(error.hint)}\n")
+    stderr.flush()
+
+
+def task_document(task: Task) -> dict[str, Any]:
+    """A task as JSON has it: every field, in one order."""
+    return {name: _plain(getattr(task, name)) for name in TASK_FIELDS}
+
+
+def rfc3339(instant: datetime) -> str:
+    """An instant in UTC, to the second if it is whole, else to the microsecond."""
+    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def relative_time(instant: datetime, now: datetime) -> str:
+    """How long ago, in the largest unit that fits; the date after a year."""
+    seconds = (now - instant).total_seconds()
+    if seconds < 60:
+        return "just now"
+    for unit, length, limit in (
+        ("minute", 60, 3600),
+        ("hour", 3600, 86_400),
+        ("day", 86_400, 7 * 86_400),
+        ("week", 7 * 86_400, 30 * 86_400),
+        ("month", 30 * 86_400, 365 * 86_400),
+    ):
+        if seconds < limit:
+            count = int(seconds // length)
+            return f"{count} {unit}{'' if count == 1 else 's'} ago"
+    return instant.astimezone().strftime("%Y-%m-%d")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return rfc3339(value)
+    return value if value is None or isinstance(value, bool | int | str) else str(value)
+
+
+def _compact(document: Any) -> str:
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+
+
+def _json_escaped(character: str) -> str:
+    if character == "\n" or printable(character) == character:
+        return character
+    return f"\\u{ord(character):04x}"
+
+
+def _record(task: Task) -> Iterator[str]:
+    yield str(task.number)
+    yield "trash" if task.deleted_at else "done" if task.completed else "pending"
+    yield _field(task.title)
+    for instant in (task.created_at, task.updated_at, task.completed_at):
+        yield _field(_plain(instant))
+    yield str(task.id)
+
+
+def _field(value: Any) -> str:
+    r"""One field of a record. What would end it is escaped: `\t`, `\n`, `\r`, and `\\` itself."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    text = str(value)
+    if not any(character in text for character in "\t\n\r"):
+        return text
+    escapes = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
+    return "".join(escapes.get(character, character) for character in text)
+
+
+def _stats_document(stats: Stats) -> dict[str, Any]:
+    return {
+        "total": stats.total,
+        "pending": stats.pending,
+        "completed": stats.completed,
+        "completion_rate": round(stats.completion_rate, 4),
+        "trash": stats.trash,
+        "created_last_7_days": stats.created_last_7_days,
+        "completed_last_7_days": stats.completed_last_7_days,
+        "streak_days": stats.streak_days,
+        "median_hours_to_done": None
+        if stats.median_hours_to_done is None
+        else round(stats.median_hours_to_done, 2),
+        "oldest_pending": _plain(stats.oldest_pending),
+        "by_day": [
+            {"date": day.date.isoformat(), "created": day.created, "completed": day.completed}
+            for day in stats.by_day
+        ],
+    }
+
+
+def _figures(stats: Stats, now: datetime) -> Iterator[tuple[str, str]]:
+    yield "Pending", f"{stats.pending:,}"
+    yield "Completed", f"{stats.completed:,}"
+    if stats.trash:
+        yield "In the trash", f"{stats.trash:,}"
+    yield "Created in 7 days", f"{stats.created_last_7_days:,}"
+    yield "Completed in 7 days", f"{stats.completed_last_7_days:,}"
+    yield "Streak", f"{stats.streak_days:,} day{'' if stats.streak_days == 1 else 's'}"
+    if stats.median_hours_to_done is not None:
+        yield "Median time to done", duration(stats.median_hours_to_done * 3600)
+    if stats.oldest_pending is not None:
+        yield "Oldest pending", relative_time(stats.oldest_pending, now)
+
+
+def duration(seconds: float) -> str:
+    """A length of time in the largest unit that fits, to one decimal."""
+    for unit, length in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.0f} seconds"
+
+
+def _chart(days: Sequence[DayCount], width: int) -> Table:
+    """Two bars a day, or a few days where there are many: created and completed."""
+    from rich.bar import Bar
+
+    span = -(-len(days) // MOST_CHART_ROWS)
+    rows = [days[start : start + span] for start in range(0, len(days), span)]
+    counts = [(sum(d.created for d in row), sum(d.completed for d in row)) for row in rows]
+    most = max(1, *(count for pair in counts for count in pair))
+    bar_width = max(6, min(30, (width - 24) // 2))
+    table = _plain_table()
+    table.add_column("Day" if span == 1 else "From", style="dim", no_wrap=True)
+    table.add_column("Created", no_wrap=True)
+    table.add_column("", justify="right", no_wrap=True)
+    table.add_column("Completed", no_wrap=True)
+    table.add_column("", justify="right", no_wrap=True)
+    for row, (created, completed) in zip(rows, counts, strict=True):
+        table.add_row(
+            row[0].date.strftime("%m-%d") if span == 1 else row[0].date.isoformat(),
+            Bar(most, 0, created, width=bar_width, color="cyan"),
+            f"{created:,}" if created else "",
+            Bar(most, 0, completed, width=bar_width, color="green"),
+            f"{completed:,}" if completed else "",
+        )
+    return table
+
+
+def _nothing_found(query: TaskQuery) -> str:
+    if query.after is not None:
+        return "No more tasks."
+    if query.search:
+        return "No task fits."
+    return {
+        TaskState.PENDING: "Nothing to do. Add a task with: todo add TITLE",
+        TaskState.DONE: "Nothing is done yet.",
+        TaskState.ALL: "No tasks yet. Add one with: todo add TITLE",
+        TaskState.TRASH: "The trash is empty.",
+    }[query.state]
+
+
+def _time_heading(query: TaskQuery) -> str:
+    return {TaskState.DONE: "Completed", TaskState.TRASH: "Removed"}.get(query.state, "Created")
+
+
+def _time_shown(task: Task, query: TaskQuery) -> datetime:
+    shown = {TaskState.DONE: task.completed_at, TaskState.TRASH: task.deleted_at}.get(query.state)
+    return shown or task.created_at
+
+
+def _plain_table(*, header: bool = True) -> Table:
+    from rich.table import Table
+
+    return Table(box=None, show_header=header, header_style="bold", pad_edge=False, padding=(0, 1))
+
+
+def _text(text: str) -> Any:
+    """Text for Rich as it is: no markup, no emoji codes."""
+    from rich.text import Text
+
+    return Text(text)
+
+
+def _has_colour(stream: TextIO, environ: Mapping[str, str]) -> bool:
+    if environ.get("NO_COLOR"):
+        return False
+    if environ.get("FORCE_COLOR") or environ.get("CLICOLOR_FORCE", "0") != "0":
+        return True
+    return stream.isatty() and environ.get("TERM") != "dumb"
+
+
+def _make_console(stream: TextIO, environ: Mapping[str, str]) -> Console:
+    from rich.console import Console
+
+    colour = _has_colour(stream, environ)
+    truecolor = environ.get("COLORTERM") in ("truecolor", "24bit")
+    return Console(
+        file=stream,
+        width=_width(stream, environ),
+        force_terminal=colour,
+        color_system=("truecolor" if truecolor else "256") if colour else None,
+        markup=False,
+        emoji=False,
+        highlight=False,
+        legacy_windows=False,
+        _environ=environ,
+    )
+
+
+def _width(stream: TextIO, environ: Mapping[str, str]) -> int:
+    columns = environ.get("COLUMNS", "")
+    if columns.isdigit() and int(columns) > 0:
+        return int(columns)
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or 80
+    except (OSError, ValueError):
+        return shutil.get_terminal_size().columns

@@ -1,0 +1,463 @@
+"""The tasks of whoever is logged in: each method one statement, each statement one round trip.
+
+No method names a user. The statements run under row-level security, so that "all tasks" means
+"all of mine", and what belongs to somebody else is the same as what does not exist. Every
+statement bears repeating: inserts carry their identifiers, updates set and never flip.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import insert as pg_insert
+from sqlalchemy.orm import aliased
+from sqlmodel import Session, col, select
+
+from todo_cli.database.session import Database
+from todo_cli.errors import AmbiguousTask, DatabaseFault, EditConflict, TaskNotFound
+from todo_cli.models import Task
+from todo_cli.values import (
+    DayCount,
+    SortKey,
+    Stats,
+    TaskPage,
+    TaskQuery,
+    TaskRef,
+    TaskState,
+    printable,
+    uuid7,
+)
+
+STREAM_PAGE = 2_000
+"""Tasks a page when all are streamed: some hundred pages for 100,000, a few MiB each."""
+
+CANDIDATES_SHOWN = 10
+"""How many tasks an ambiguous reference lists at most."""
+
+_TASKS = Task.__table__  # type: ignore[attr-defined]  # SQLModel types no __table__
+_NOT_IN_TRASH = col(Task.deleted_at).is_(None)
+
+
+class TaskRepository:
+    """The tasks of one logged-in user.
+
+    Every method may raise what `Database.run` raises, and then has changed nothing.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, drafts: Sequence[tuple[str, str | None]]) -> list[Task]:
+        """Add tasks, given as clean (title, description); all or none. One round trip.
+
+        They are numbered in the order given, and returned so.
+        """
+        ids = [uuid7() for _ in drafts]
+        titles = [title for title, _ in drafts]
+        descriptions = [description for _, description in drafts]
+        statement = _insert_once(ids, titles, descriptions)
+
+        def insert(session: Session) -> list[Task]:
+            added = list(session.scalars(statement))
+            if len(added) < len(ids):
+                # The first try was committed while this one was on its way.
+                added = list(session.exec(select(Task).where(col(Task.id).in_(ids))))
+            return added
+
+        tasks = {task.id: task for task in self._database.run(insert)}
+        if len(tasks) < len(ids):
+            raise DatabaseFault("The tasks were not kept.")
+        return [tasks[id_] for id_ in ids]
+
+    def page(self, query: TaskQuery, *, with_total: bool = False) -> TaskPage:
+        """One page of tasks, by keyset: its cost does not grow with what comes before.
+
+        With `with_total` the count of all that fit is taken too, but only where the page is cut.
+
+        Raises:
+            TaskNotFound, AmbiguousTask: `query.after` is not one task.
+        """
+        if with_total and query.limit is not None:
+            return self._page_with_total(query, query.limit)
+        tasks = self._read(_page_statement(query))
+        self._require_start(query, tasks)
+        return TaskPage(tasks, len(tasks) if with_total else None)
+
+    def stream(self, query: TaskQuery) -> Iterator[Task]:
+        """All tasks that fit, `query.limit` at most, in bounded memory. A round trip a page."""
+        remaining = query.limit
+        after = query.after
+        while remaining is None or remaining > 0:
+            size = STREAM_PAGE if remaining is None else min(STREAM_PAGE, remaining)
+            page = self.page(replace(query, limit=size, after=after))
+            yield from page.tasks
+            if len(page.tasks) < size:
+                return
+            after = TaskRef(str(page.tasks[-1].number), number=page.tasks[-1].number)
+            remaining = None if remaining is None else remaining - size
+
+    def get(self, refs: Sequence[TaskRef]) -> list[Task]:
+        """The tasks that the references mean, in their order, from the trash as well.
+
+        Raises:
+            TaskNotFound, AmbiguousTask: a reference does not mean exactly one task.
+        """
+        statement = select(Task).where(_is_any_of(refs)).limit(len(refs) + CANDIDATES_SHOWN)
+        return _in_order(refs, self._read(statement))
+
+    def set_completed(self, refs: Sequence[TaskRef], completed: bool) -> list[Task]:
+        """Mark every task done (or not done), or none of them. One round trip.
+
+        Tasks that are so already are returned unchanged.
+
+        Raises:
+            TaskNotFound: a reference fits no task outside the trash; nothing was changed.
+            AmbiguousTask: a reference fits several; nothing was changed.
+        """
+        return self._update(refs, completed=completed)
+
+    def toggle(self, refs: Sequence[TaskRef]) -> list[Task]:
+        """Flip completion of every task, or of none. Two round trips.
+
+        The first reads, the second sets what the first did not see: a repeated try sets the same
+        again, where a flip in one statement would flip back.
+        """
+        before = {task.id: task.completed for task in self.get(refs)}
+        flipped = sa.case(
+            *((col(Task.id) == id_, not completed) for id_, completed in before.items()),
+            else_=col(Task.completed),
+        )
+        return self._update(refs, completed=flipped)
+
+    def edit(
+        self, ref: TaskRef, changes: dict[str, Any], *, unchanged_since: Task | None = None
+    ) -> Task:
+        """Change `title` or `description` (None clears it) of one task. One round trip.
+
+        Raises:
+            TaskNotFound, AmbiguousTask: the reference does not mean one task outside the trash.
+            EditConflict: the task is no longer as `unchanged_since`; nothing was changed.
+        """
+        if unchanged_since is None:
+            return self._update([ref], **changes)[0]
+        seen = col(Task.updated_at) == unchanged_since.updated_at
+        edited = self._write(_update_statement([ref], changes, and_also=seen))
+        if not edited:
+            self._explain([ref])
+            raise EditConflict(f"Task {unchanged_since.number} was changed meanwhile.")
+        return edited[0]
+
+    def trash(self, refs: Sequence[TaskRef]) -> list[Task]:
+        """Move every task to the trash, or none. Those that lie there stay as they are."""
+        when = sa.func.coalesce(col(Task.deleted_at), sa.func.now())
+        return self._update(refs, from_trash=True, deleted_at=when)
+
+    def restore(self, refs: Sequence[TaskRef]) -> list[Task]:
+        """Take every task out of the trash, or none. Those outside stay as they are."""
+        return self._update(refs, from_trash=True, deleted_at=None)
+
+    def delete(self, refs: Sequence[TaskRef]) -> list[Task]:
+        """Delete every task for good, or none; from the trash as well. Their numbers stay used."""
+        matched, all_matched = _matched(refs, from_trash=True)
+        statement = (
+            sa.delete(Task)
+            .where(col(Task.id).in_(sa.select(matched.c.id)), all_matched)
+            .returning(Task)
+        )
+        return self._required(refs, self._write(statement), from_trash=True)
+
+    def stats(self, today: date, days: int, time_zone: str) -> Stats:
+        """The figures for `days` days up to `today`, days being those of the time zone."""
+        values = {"today": today, "days": days, "time_zone": time_zone}
+        row = self._database.run(lambda session: session.execute(_STATS, values).one())
+        figures = dict(row._mapping)
+        by_day = [
+            DayCount(date.fromisoformat(day), int(created), int(completed))
+            for day, created, completed in figures.pop("by_day")
+        ]
+        return Stats(by_day=by_day, **figures)
+
+    def _page_with_total(self, query: TaskQuery, limit: int) -> TaskPage:
+        statement = _page_with_total_statement(query, limit)
+        rows = self._database.run(lambda session: list(session.execute(statement)))
+        tasks: list[Task] = [row[0] for row in rows]
+        self._require_start(query, tasks)
+        total = rows[0][1] if rows else None
+        return TaskPage(tasks[:limit], len(tasks) if total is None else total)
+
+    def _require_start(self, query: TaskQuery, tasks: Sequence[Task]) -> None:
+        """Tell the end of the list from a page that follows no task."""
+        if not tasks and query.after is not None:
+            self.get([query.after])
+
+    def _read(self, statement: Any) -> list[Task]:
+        return self._database.run(lambda session: list(session.scalars(statement)))
+
+    def _update(
+        self, refs: Sequence[TaskRef], *, from_trash: bool = False, **changes: Any
+    ) -> list[Task]:
+        statement = _update_statement(refs, changes, from_trash=from_trash)
+        return self._required(refs, self._write(statement), from_trash=from_trash)
+
+    def _write(self, statement: Any) -> list[Task]:
+        options = {"synchronize_session": False}
+        return self._database.run(
+            lambda session: list(session.scalars(statement, execution_options=options))
+        )
+
+    def _required(
+        self, refs: Sequence[TaskRef], tasks: list[Task], *, from_trash: bool
+    ) -> list[Task]:
+        if not tasks:
+            self._explain(refs, from_trash=from_trash)
+        return _in_order(refs, tasks)
+
+    def _explain(self, refs: Sequence[TaskRef], *, from_trash: bool = False) -> None:
+        """Find out why nothing was changed, and raise it. The only second query there is."""
+        for task in self.get(refs):
+            if task.deleted_at is not None and not from_trash:
+                raise TaskNotFound(
+                    f"Task {task.number} is in the trash.",
+                    hint=f"Bring it back with: todo restore {task.number}",
+                )
+
+
+def _insert_once(
+    ids: list[UUID], titles: list[str], descriptions: list[str | None]
+) -> sa.Executable:
+    """Insert what is not there yet, and answer all of it.
+
+    `not exists` comes before the insert's own conflict rule, so that a repeated try takes no
+    number: the trigger that counts fires before a conflict is seen.
+    """
+    draft = (
+        sa.func.unnest(
+            sa.bindparam(None, ids, ARRAY(sa.Uuid)),
+            sa.bindparam(None, titles, ARRAY(sa.Text)),
+            sa.bindparam(None, descriptions, ARRAY(sa.Text)),
+        )
+        .table_valued(
+            sa.column("id", sa.Uuid),
+            sa.column("title", sa.Text),
+            sa.column("description", sa.Text),
+            with_ordinality="position",
+        )
+        .render_derived(name="draft")
+    )
+    missing = (
+        sa.select(draft.c.id, draft.c.title, draft.c.description)
+        .where(~sa.exists().where(_TASKS.c.id == draft.c.id))
+        .order_by(draft.c.position)
+    )
+    inserted = (
+        pg_insert(_TASKS)
+        .from_select(["id", "title", "description"], missing, include_defaults=False)
+        .on_conflict_do_nothing(index_elements=["id"])
+        .returning(_TASKS)
+        .cte("inserted")
+    )
+    there_before = sa.select(_TASKS).where(
+        _TASKS.c.id == sa.func.any(sa.bindparam(None, ids, ARRAY(sa.Uuid)))
+    )
+    return sa.select(Task).from_statement(sa.select(inserted).union_all(there_before))
+
+
+def _is_any_of(refs: Sequence[TaskRef]) -> sa.ColumnElement[bool]:
+    numbers = [ref.number for ref in refs if ref.number is not None]
+    ranges = [col(Task.id).between(ref.first, ref.last) for ref in refs if ref.first is not None]
+    return sa.or_(col(Task.number).in_(numbers), *ranges)
+
+
+def _matched(refs: Sequence[TaskRef], *, from_trash: bool) -> tuple[sa.CTE, sa.ColumnElement[bool]]:
+    """The tasks that the references mean, and whether each reference means exactly one."""
+    branches = []
+    numbers = {ref.number for ref in refs if ref.number is not None}
+    if numbers:
+        same = _TASKS.c.number.in_(numbers)
+        ref_text = sa.cast(_TASKS.c.number, sa.Text).label("ref")
+        branches.append(sa.select(ref_text, _TASKS.c.id).where(same))
+    for ref in {ref.text: ref for ref in refs if ref.number is None}.values():
+        within = _TASKS.c.id.between(ref.first, ref.last)
+        branches.append(sa.select(sa.literal(ref.text).label("ref"), _TASKS.c.id).where(within))
+    if not from_trash:
+        branches = [branch.where(_TASKS.c.deleted_at.is_(None)) for branch in branches]
+    matched = sa.union_all(*branches).cte("matched")
+    distinct_refs = len(numbers) + len({ref.text for ref in refs if ref.number is None})
+    one_each = sa.select(
+        sa.and_(
+            sa.func.count() == distinct_refs,
+            sa.func.count(matched.c.ref.distinct()) == distinct_refs,
+        )
+    ).select_from(matched)
+    return matched, one_each.scalar_subquery()
+
+
+def _update_statement(
+    refs: Sequence[TaskRef],
+    changes: dict[str, Any],
+    *,
+    from_trash: bool = False,
+    and_also: sa.ColumnElement[bool] | None = None,
+) -> sa.Executable:
+    matched, all_matched = _matched(refs, from_trash=from_trash)
+    conditions = [col(Task.id).in_(sa.select(matched.c.id)), all_matched]
+    if and_also is not None:
+        conditions.append(and_also)
+    return sa.update(Task).where(*conditions).values(**changes).returning(Task)
+
+
+def _in_order(refs: Sequence[TaskRef], tasks: Sequence[Task]) -> list[Task]:
+    """The one task of each reference, in their order, none twice.
+
+    Raises:
+        TaskNotFound, AmbiguousTask: a reference does not fit exactly one of the tasks.
+    """
+    ordered: dict[UUID, Task] = {}
+    for ref in refs:
+        fitting = [task for task in tasks if ref.fits(task)]
+        if not fitting:
+            raise TaskNotFound(f"No task {ref.text}.")
+        if len(fitting) > 1:
+            raise AmbiguousTask(f"{ref.text} fits several tasks: {_listed(fitting)}.")
+        ordered[fitting[0].id] = fitting[0]
+    return list(ordered.values())
+
+
+def _listed(tasks: Sequence[Task]) -> str:
+    shown = [f"{task.number} ({printable(task.title[:40])})" for task in tasks[:CANDIDATES_SHOWN]]
+    return ", ".join(shown) + (", …" if len(tasks) > CANDIDATES_SHOWN else "")
+
+
+def _conditions(query: TaskQuery) -> list[sa.ColumnElement[bool]]:
+    states: dict[TaskState, list[sa.ColumnElement[bool]]] = {
+        TaskState.PENDING: [_NOT_IN_TRASH, sa.not_(col(Task.completed))],
+        TaskState.DONE: [_NOT_IN_TRASH, col(Task.completed).is_(True)],
+        TaskState.ALL: [_NOT_IN_TRASH],
+        TaskState.TRASH: [col(Task.deleted_at).is_not(None)],
+    }
+    conditions = list(states[query.state])
+    if query.search:
+        in_title = col(Task.title).icontains(query.search, autoescape=True)
+        in_description = col(Task.description).icontains(query.search, autoescape=True)
+        conditions.append(sa.or_(in_title, in_description))
+    return conditions
+
+
+def _sort_columns(sort: SortKey, of: Any = Task) -> list[Any]:
+    """The columns of the order; the number makes it total. Numbers ascend with creation."""
+    first: dict[SortKey, list[Any]] = {
+        SortKey.CREATED: [],
+        SortKey.UPDATED: [col(of.updated_at)],
+        SortKey.TITLE: [sa.func.lower(col(of.title))],
+    }
+    return [*first[sort], col(of.number)]
+
+
+def _order(query: TaskQuery, of: Any = Task) -> list[sa.ColumnElement[Any]]:
+    descending = _is_descending(query)
+    return [
+        column.desc() if descending else column.asc() for column in _sort_columns(query.sort, of)
+    ]
+
+
+def _is_descending(query: TaskQuery) -> bool:
+    """Newest first, but titles from A to Z."""
+    return (query.sort is not SortKey.TITLE) != query.reverse
+
+
+def _page_statement(query: TaskQuery) -> sa.Select[Any]:
+    page = sa.select(Task).where(*_conditions(query))
+    if query.after is not None:
+        page = page.where(_follows(query.after, query))
+    return page.order_by(*_order(query)).limit(query.limit)
+
+
+def _page_with_total_statement(query: TaskQuery, limit: int) -> sa.Select[Any]:
+    """The page, and beside each task the count of all, NULL where the page holds them all.
+
+    One row more than the limit is taken to know. The count is a sub-select inside CASE: it is
+    evaluated only where it is needed.
+    """
+    rows = _page_statement(replace(query, limit=limit + 1)).cte("page")
+    task = aliased(Task, rows)
+    is_cut = sa.select(sa.func.count() > limit).select_from(rows).scalar_subquery()
+    counted = sa.select(sa.func.count()).select_from(Task).where(*_conditions(query))
+    total = sa.case((is_cut, counted.scalar_subquery())).label("total")
+    return sa.select(task, total).order_by(*_order(query, task))
+
+
+def _follows(after: TaskRef, query: TaskQuery) -> sa.ColumnElement[bool]:
+    """Whether a task comes after the one meant by `after`: never, if that is not one task."""
+    columns = _sort_columns(query.sort)
+    anchor = (
+        sa.select(*(sa.func.min(column) for column in columns))
+        .select_from(Task)
+        .where(_is_any_of([after]))
+        .having(sa.func.count() == 1)
+        .scalar_subquery()
+    )
+    position: Any = sa.tuple_(*columns) if len(columns) > 1 else columns[0]
+    follows: sa.ColumnElement[bool] = (
+        position < anchor if _is_descending(query) else position > anchor
+    )
+    return follows
+
+
+_STATS = sa.text(
+    """
+    with kept as materialized (
+        select completed, created_at, completed_at,
+            (created_at at time zone :time_zone)::date as created_on,
+            (completed_at at time zone :time_zone)::date as completed_on
+        from tasks where deleted_at is null
+    ),
+    days as (
+        select day::date as day
+        from generate_series(
+            cast(:today as date) - cast(:days as int) + 1, cast(:today as date), interval '1 day'
+        ) as day
+    ),
+    created as (select created_on as day, count(*) as n from kept group by 1),
+    completed as (
+        select completed_on as day, count(*) as n from kept where completed group by 1
+    ),
+    -- Days in a row share the same distance to their rank. A streak may end yesterday:
+    -- today is not over.
+    streak as (
+        select count(*) as days, max(day) as last_day
+        from (
+            select day, day + cast(row_number() over (order by day desc) as int) as run
+            from completed where day <= :today
+        ) as ranked
+        group by run order by run desc limit 1
+    )
+    select
+        count(*) as total,
+        count(*) filter (where not completed) as pending,
+        count(*) filter (where completed) as completed,
+        (select count(*) from tasks where deleted_at is not null) as trash,
+        count(*) filter (where created_on > cast(:today as date) - 7) as created_last_7_days,
+        count(*) filter (where completed_on > cast(:today as date) - 7) as completed_last_7_days,
+        coalesce(
+            (select days from streak where last_day >= cast(:today as date) - 1), 0
+        ) as streak_days,
+        percentile_cont(0.5) within group (
+            order by extract(epoch from completed_at - created_at) / 3600
+        ) filter (where completed) as median_hours_to_done,
+        min(created_at) filter (where not completed) as oldest_pending,
+        (
+            select array_agg(
+                array[day::text, coalesce(c.n, 0)::text, coalesce(d.n, 0)::text] order by day
+            )
+            from days left join created as c using (day) left join completed as d using (day)
+        ) as by_day
+    from kept
+    """
+)
+"""The whole of `todo stats`. Parameters: `today` (date), `days`, `time_zone` (its IANA name)."""

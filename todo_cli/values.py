@@ -1,0 +1,242 @@
+"""The words of the domain: small frozen types and the rules of a text. Imports nothing heavy.
+
+What a command parses and what the repository answers; no room below or above is known here.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+import unicodedata
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from todo_cli.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from todo_cli.models import Task
+
+TITLE_MAX_LENGTH = 500
+DESCRIPTION_MAX_LENGTH = 20_000
+DEFAULT_LIMIT = 50
+
+_LARGEST_BIGINT = 2**63 - 1
+_HEX_DIGITS = 32
+_REFERENCE = re.compile(r"[0-9a-f]{4,8}(-?[0-9a-f]{0,4}){0,3}(-?[0-9a-f]{0,12})?")
+_ALLOWED_CONTROLS = frozenset("\t\n\r")
+
+
+class TaskState(StrEnum):
+    """Which of the tasks a list shows."""
+
+    PENDING = "pending"
+    DONE = "done"
+    ALL = "all"
+    TRASH = "trash"
+
+
+class SortKey(StrEnum):
+    CREATED = "created"
+    UPDATED = "updated"
+    TITLE = "title"
+
+
+@dataclass(frozen=True)
+class TaskRef:
+    """A reference as typed: a number, a UUID, or the beginning of a UUID.
+
+    Exactly one of `number` and the inclusive range `first`..`last` is set.
+    """
+
+    text: str
+    number: int | None = None
+    first: UUID | None = None
+    last: UUID | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> TaskRef:
+        """Read a reference.
+
+        Raises:
+            InvalidInput: it can be neither a number nor the beginning of a UUID.
+        """
+        if text.isascii() and text.isdigit():
+            return cls(text, number=min(int(text[:20]), _LARGEST_BIGINT))
+        prefix = text.lower()
+        digits = prefix.replace("-", "")
+        if not _REFERENCE.fullmatch(prefix) or not 4 <= len(digits) <= _HEX_DIGITS:
+            raise InvalidInput(
+                f"{printable(text)!r} is not a task.",
+                hint="Give a number, a UUID, or the beginning of a UUID (4 characters or more).",
+            )
+        first = UUID(digits.ljust(_HEX_DIGITS, "0"))
+        if "-" in prefix and not str(first).startswith(prefix):
+            raise InvalidInput(f"{text!r} is not the beginning of a UUID.")
+        return cls(text, first=first, last=UUID(digits.ljust(_HEX_DIGITS, "f")))
+
+    def fits(self, task: Task) -> bool:
+        """Whether this reference means that task (among one user's tasks)."""
+        if self.number is not None:
+            return task.number == self.number
+        assert self.first is not None and self.last is not None
+        return self.first <= task.id <= self.last
+
+
+@dataclass(frozen=True)
+class TaskQuery:
+    """What to list. `limit` None means all; `after` names the task that ends the page before."""
+
+    state: TaskState = TaskState.PENDING
+    search: str | None = None
+    sort: SortKey = SortKey.CREATED
+    reverse: bool = False
+    limit: int | None = None
+    after: TaskRef | None = None
+
+    def with_limit(self, limit: int) -> TaskQuery:
+        return replace(self, limit=limit)
+
+
+@dataclass(frozen=True)
+class TaskPage:
+    """A page of tasks. `total` counts all that fit the query; None where it was not asked."""
+
+    tasks: list[Task]
+    total: int | None
+
+
+@dataclass(frozen=True)
+class DayCount:
+    """How many tasks were created and completed on one day of the user's time zone."""
+
+    date: date
+    created: int
+    completed: int
+
+
+@dataclass(frozen=True)
+class Stats:
+    """The figures of `todo stats`. The trash is counted apart and in nothing else."""
+
+    total: int
+    pending: int
+    completed: int
+    trash: int
+    created_last_7_days: int
+    completed_last_7_days: int
+    streak_days: int
+    median_hours_to_done: float | None
+    oldest_pending: datetime | None
+    by_day: list[DayCount]
+
+    @property
+    def completion_rate(self) -> float:
+        """Completed of all, 0 to 1; 0 where there is no task."""
+        return self.completed / self.total if self.total else 0.0
+
+
+def uuid7() -> UUID:
+    """A time-ordered UUID (RFC 9562, version 7), made by the client before the first try.
+
+    Ordered keys keep the primary key's index a fifth smaller than random ones. The 12 bits after
+    the milliseconds hold their fraction, so that the keys of one process ascend. `uuid.uuid7`
+    comes with Python 3.14.
+    """
+    nanoseconds = time.time_ns()
+    milliseconds, rest = divmod(nanoseconds, 1_000_000)
+    fraction = rest * 4096 // 1_000_000
+    random_bits = int.from_bytes(os.urandom(8), "big") & (2**62 - 1)
+    return UUID(int=milliseconds << 80 | 0x7 << 76 | fraction << 64 | 0b10 << 62 | random_bits)
+
+
+def clean_title(text: str) -> str:
+    """A title as it is stored: white space folded, ends trimmed, 1 to 500 characters.
+
+    Raises:
+        InvalidInput: empty, too long, control characters, or not valid UTF-8.
+    """
+    _refuse_unprintable(text, "title")
+    title = " ".join(text.split())
+    if not title:
+        raise InvalidInput("The title is empty.", hint='Say what to do: todo add "Buy milk"')
+    _refuse_longer(title, TITLE_MAX_LENGTH, "title")
+    return title
+
+
+def clean_description(text: str) -> str | None:
+    """A description as it is stored: line breaks kept (as \\n), empty becomes None.
+
+    Raises:
+        InvalidInput: too long, control characters, or not valid UTF-8.
+    """
+    _refuse_unprintable(text, "description")
+    description = text.replace("\r\n", "\n").replace("\r", "\n")
+    _refuse_longer(description, DESCRIPTION_MAX_LENGTH, "description")
+    return description if description.strip() else None
+
+
+def clean_search(text: str) -> str:
+    """A search text that PostgreSQL can take.
+
+    Raises:
+        InvalidInput: control characters, or not valid UTF-8.
+    """
+    _refuse_unprintable(text, "search text")
+    return text
+
+
+def _refuse_longer(text: str, longest: int, what: str) -> None:
+    if len(text) > longest:
+        raise InvalidInput(
+            f"The {what} has {len(text):,} characters; at most {longest:,} are kept.",
+            hint="Shorten it, or move the rest to the description (-d)."
+            if what == "title"
+            else "Shorten it.",
+        )
+
+
+def _refuse_unprintable(text: str, what: str) -> None:
+    for character in text:
+        category = unicodedata.category(character)
+        if category == "Cs":
+            raise InvalidInput(
+                f"The {what} is not valid UTF-8.",
+                hint="Check the encoding of the terminal or file.",
+            )
+        if category == "Cc" and character not in _ALLOWED_CONTROLS:
+            raise InvalidInput(
+                f"The {what} holds the control character U+{ord(character):04X}.",
+                hint="Remove it; only tabs and line breaks are taken.",
+            )
+
+
+_BIDI_CONTROLS = frozenset(
+    "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+)
+
+
+def printable(text: str, *, keep: str = "") -> str:
+    """Text that a terminal can be sent: what would steer it is shown as `<U+202E>` instead.
+
+    Control and escape characters, bidi overrides, line separators and lone surrogates are such.
+    Characters in `keep` stay.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        character if character in keep or not _steers(character) else f"<U+{ord(character):04X}>"
+        for character in text
+    )
+
+
+def _steers(character: str) -> bool:
+    return character in _BIDI_CONTROLS or unicodedata.category(character) in (
+        "Cc",
+        "Cs",
+        "Zl",
+        "Zp",
+    )
