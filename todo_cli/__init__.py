@@ -1,3 +1,3 @@
-"""todo: the terminal's todo manager on PostgreSQL. Imports nothing, so that `--version` is instant."""
+"""todo: a todo manager for the terminal, on PostgreSQL. Imports nothing."""
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""The command tree, and the one error boundary: the only place that turns errors into exit codes."""
+"""The command tree, and the one error boundary, where errors become exit codes."""
 
 from __future__ import annotations
 

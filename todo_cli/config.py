@@ -1,4 +1,4 @@
-"""Settings of one run: option, then environment, then default. Reads nothing but what it is given."""
+"""Settings of one run, from the environment that it is given; it reads no other."""
 
 from __future__ import annotations
 

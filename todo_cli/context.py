@@ -161,7 +161,7 @@ class Run:
         token = home.session_token()
         if token is None:
             self.render.note("Making a database for your tasks …")
-            token = home.prepare(timeout_seconds=self.settings.timeout_seconds)
+            token = home.prepare()
             self.render.note(f"Your tasks live in {self.settings.data_dir} (PostgreSQL).")
         return Database(
             home.url,

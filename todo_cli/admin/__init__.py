@@ -1,1 +1,1 @@
-"""Work on the database as a whole: its migrations, its embedded home. Never needed by `todo list`."""
+"""Work on the database as a whole: its migrations, its embedded home."""

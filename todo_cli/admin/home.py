@@ -55,7 +55,7 @@ class EmbeddedHome:
         """Start the server if it is not running."""
         self._server.start()
 
-    def prepare(self, *, timeout_seconds: float) -> str:
+    def prepare(self) -> str:
         """Make and start the server, migrate it, log in the local account; answer its token.
 
         Safe to call twice, and by two processes at once: each step looks what is there already.
