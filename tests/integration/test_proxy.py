@@ -18,7 +18,7 @@ from typing import Any
 import psycopg
 import pytest
 import trustme
-from psycopg import errors
+from psycopg import errors, sql
 
 from tests.support.proxy import Ending, TcpUpstream, UnixUpstream, WireProxy
 
@@ -26,6 +26,9 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 Connect = Callable[..., Connection]
 
 LATENCY_SECONDS = 0.05
+SCHEMA = f"proxy_{os.getpid()}"
+"""Its own for each process: tests may run in parallel, in one database."""
+SESSION = f"-c search_path={SCHEMA} -c lock_timeout=10s"
 SELECT_MESSAGES = [b"T", b"D", b"C", b"Z"]
 """RowDescription, DataRow, CommandComplete, ReadyForQuery: what answers the simple protocol."""
 PARAMETERS_SENT = [b"P", b"B", b"D", b"E", b"S"]
@@ -56,6 +59,7 @@ def connect(server_user: str, server_database: str) -> Iterator[Connect]:
                 "dbname": server_database,
                 "sslmode": "disable",
                 "gssencmode": "disable",
+                "options": SESSION,
                 "autocommit": True,
             }
             connection: Connection = psycopg.connect(**(defaults | options))
@@ -68,13 +72,18 @@ def connect(server_user: str, server_database: str) -> Iterator[Connect]:
 @pytest.fixture
 def direct(server_socket_dir: Path, server_user: str, server_database: str) -> Iterator[Connection]:
     """A connection that passes no proxy, with an empty table `arrivals` for the others to fill."""
-    address = str(server_socket_dir)
     with psycopg.connect(
-        host=address, user=server_user, dbname=server_database, autocommit=True
+        host=str(server_socket_dir),
+        user=server_user,
+        dbname=server_database,
+        options=SESSION,
+        autocommit=True,
     ) as connection:
+        schema = sql.Identifier(SCHEMA)
+        connection.execute(sql.SQL("create schema {}").format(schema))
         connection.execute("create table arrivals (name text)")
         yield connection
-        connection.execute("drop table arrivals")
+        connection.execute(sql.SQL("drop schema {} cascade").format(schema))
 
 
 @pytest.fixture(scope="session")
