@@ -118,7 +118,7 @@ def test_nothing_that_steers_a_terminal_is_printable(text: str) -> None:
     shown = printable(text)
     assert not any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in shown)
     assert not set(shown) & set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-    assert shown.encode()
+    assert shown.encode().decode() == shown
 
 
 def test_ordinary_text_is_printable_as_it_is() -> None:
