@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from typing import Annotated
 
 import typer
+from typer.core import TyperGroup
 
 from todo_cli import __version__
-from todo_cli.commands import tasks
+from todo_cli.commands import agent, tasks
+from todo_cli.commands.completion import COMPLETE_VARIABLE, complete
 from todo_cli.commands.options import TodoCommand, TodoGroup, current_run
-from todo_cli.context import Invocation, Run
+from todo_cli.context import Databases, Invocation, OwnDatabases, Run
 from todo_cli.errors import ExitCode, InvalidInput, TodoError
 from todo_cli.render import write_error
 from todo_cli.values import TaskQuery
@@ -65,12 +68,18 @@ for _function in (
 ):
     app.command(_function.__name__.rstrip("_"), cls=TodoCommand)(_function)
 app.command("ls", cls=TodoCommand, hidden=True)(tasks.list_)
+app.add_typer(agent.app, name="agent")
 
 
-def run(invocation: Invocation) -> int:
-    """Run one command line to its end; answer its exit code. Raises nothing that is expected."""
-    current = Run(invocation)
+def run(invocation: Invocation, databases: Databases | None = None) -> int:
+    """Run one command line to its end; answer its exit code. Raises nothing that is expected.
+
+    With `databases` it is run for a caller elsewhere, and may raise `HandBack`.
+    """
+    current = Run(invocation, databases=databases or OwnDatabases(), is_guest=bool(databases))
     try:
+        if COMPLETE_VARIABLE in invocation.environ:
+            return complete(current, command_tree())
         code = _dispatch(current)
         invocation.stdout.flush()
         return code
@@ -86,10 +95,17 @@ def run(invocation: Invocation) -> int:
         current.close()
 
 
-def _dispatch(run: Run) -> int:
+@functools.cache
+def command_tree() -> TyperGroup:
+    """All commands. They keep nothing of a run, so that many can share them."""
     command = typer.main.get_command(app)
+    assert isinstance(command, TyperGroup)
+    return command
+
+
+def _dispatch(run: Run) -> int:
     try:
-        code = command.main(
+        code = command_tree().main(
             args=list(run.invocation.argv), prog_name="todo", standalone_mode=False, obj=run
         )
     except typer.Abort as error:

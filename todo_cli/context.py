@@ -12,13 +12,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Protocol, TextIO
 
 from todo_cli.config import Settings
-from todo_cli.errors import InvalidInput
+from todo_cli.errors import InvalidInput, NotLoggedIn
 from todo_cli.render import Renderer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from todo_cli.database.session import Database
     from todo_cli.repository import TaskRepository
 
@@ -42,6 +44,49 @@ class Invocation:
         return cls(sys.argv[1:], os.environ, sys.stdin, sys.stdout, sys.stderr)
 
 
+class HandBack(BaseException):
+    """A run that came from elsewhere needs its caller's own process; nothing was done yet.
+
+    No Exception: nobody on the way may take it for a failure.
+    """
+
+
+class Databases(Protocol):
+    """Where runs take their databases from, and give them back."""
+
+    def lend(
+        self,
+        url: str,
+        *,
+        session_token: str | None,
+        timeout_seconds: float,
+        revive: Callable[[], None] | None = None,
+    ) -> Database: ...
+
+    def take_back(self, database: Database) -> None: ...
+
+
+class OwnDatabases:
+    """Each run opens its own and closes it."""
+
+    def lend(
+        self,
+        url: str,
+        *,
+        session_token: str | None,
+        timeout_seconds: float,
+        revive: Callable[[], None] | None = None,
+    ) -> Database:
+        from todo_cli.database.session import Database
+
+        return Database(
+            url, session_token=session_token, timeout_seconds=timeout_seconds, revive=revive
+        )
+
+    def take_back(self, database: Database) -> None:
+        database.close()
+
+
 @dataclass
 class Options:
     """The options that every command takes, before or after its name."""
@@ -61,10 +106,14 @@ class Options:
 
 @dataclass
 class Run:
-    """One run. Whoever makes it closes it."""
+    """One run. Whoever makes it closes it. A guest runs in a process that is not its caller's."""
 
     invocation: Invocation
     options: Options = field(default_factory=Options)
+    databases: Databases = field(default_factory=OwnDatabases)
+    is_guest: bool = False
+    is_completing: bool = False
+    """A shell asks for completions: nothing is made, asked or said."""
 
     @cached_property
     def settings(self) -> Settings:
@@ -83,14 +132,13 @@ class Run:
 
     @cached_property
     def database(self) -> Database:
-        from todo_cli.database.session import Database
         from todo_cli.database.target import chosen_url
 
         chosen = chosen_url(self.options.database_url, self.invocation.environ)
         if chosen is None:
             return self._embedded_database()
         url, _ = chosen
-        return Database(
+        return self.databases.lend(
             url,
             session_token=self.settings.session_token,
             timeout_seconds=self.settings.timeout_seconds,
@@ -127,6 +175,8 @@ class Run:
         stdin = self.invocation.stdin
         if stdin is None or stdin.closed:
             raise InvalidInput("There is no standard input to read.")
+        if stdin.isatty():
+            self.require_own_process()
         try:
             return stdin.buffer.read().decode("utf-8-sig")
         except UnicodeDecodeError as error:
@@ -141,6 +191,7 @@ class Run:
         Raises:
             InvalidInput: nobody is there to answer; the hint names the option that answers.
         """
+        self.require_own_process()
         stdin = self.invocation.stdin
         if stdin is None or not stdin.isatty() or not self.invocation.stderr.isatty():
             raise InvalidInput(
@@ -149,21 +200,31 @@ class Run:
         self.render.prompt(f"{question} [y/N] ")
         return stdin.readline().strip().lower() in ("y", "yes")
 
+    def require_own_process(self) -> None:
+        """Before a prompt, an editor or a long work: go back to the caller's process, if elsewhere.
+
+        Called before anything is changed, since the command is then run again from its start.
+        """
+        if self.is_guest:
+            raise HandBack
+
     def close(self) -> None:
         if "database" in self.__dict__:
-            self.database.close()
+            self.databases.take_back(self.database)
 
     def _embedded_database(self) -> Database:
         from todo_cli.admin.home import EmbeddedHome
-        from todo_cli.database.session import Database
 
         home = EmbeddedHome(self.settings.data_dir, self.invocation.environ)
         token = home.session_token()
         if token is None:
+            if self.is_completing:
+                raise NotLoggedIn("There is no database yet.")
+            self.require_own_process()
             self.render.note("Making a database for your tasks …")
             token = home.prepare()
             self.render.note(f"Your tasks live in {self.settings.data_dir} (PostgreSQL).")
-        return Database(
+        return self.databases.lend(
             home.url,
             session_token=self.settings.session_token or token,
             timeout_seconds=self.settings.timeout_seconds,

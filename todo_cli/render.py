@@ -225,6 +225,22 @@ class Renderer:
         console.print()
         console.print(_chart(stats.by_day, console.width))
 
+    def facts(self, document: Mapping[str, Any]) -> None:
+        """Names and values of one thing: a document, a table, or a record a line."""
+        if self._json:
+            self._document(document)
+        elif self.is_terminal:
+            table = _plain_table(header=False)
+            table.add_column(style="dim", no_wrap=True)
+            table.add_column(overflow="fold")
+            for name, value in document.items():
+                name = name.replace("_", " ").capitalize()
+                table.add_row(_text(name), _text(printable(_field(value))))
+            self._console().print(table)
+        else:
+            for name, value in document.items():
+                self._stdout.write(f"{name}\t{_field(value)}\n")
+
     # --- the ways out ----------------------------------------------------------------------
 
     def _document(self, document: Any) -> None:

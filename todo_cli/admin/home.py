@@ -32,6 +32,12 @@ select id, %(token)s, now() + interval '100 years', 'todo' from person
 """No end to speak of: whoever can read the token can read the database's files as well."""
 
 
+_COUNT_OTHERS = """
+select count(*) from pg_stat_activity
+where backend_type = 'client backend' and pid <> pg_backend_pid()
+"""
+
+
 class EmbeddedHome:
     """The data folder of one user: the server, the local account's token, the schema's revision."""
 
@@ -40,6 +46,7 @@ class EmbeddedHome:
         self._environ = environ
         self._token_file = data_dir / "session"
         self._revision_file = data_dir / "schema-revision"
+        self._on_demand_file = data_dir / "server-on-demand"
 
     @property
     def url(self) -> str:
@@ -52,8 +59,32 @@ class EmbeddedHome:
         return _read(self._token_file)
 
     def start(self) -> None:
-        """Start the server if it is not running."""
+        """Start the server if it is not running: as long as it is needed, see `stop_if_unused`."""
+        if not self._server.is_running():
+            _write(self._on_demand_file, "")
         self._server.start()
+
+    def stop_if_unused(self) -> bool:
+        """Stop the server, if a command started it by itself and nobody is connected.
+
+        The next command starts it again. One that was started by `todo db start` is left alone.
+        """
+        if not self._on_demand_file.exists() or not self._server.is_running():
+            return False
+        if self._has_clients():
+            return False
+        return self._server.stop()
+
+    def keep_running(self) -> None:
+        """Somebody wants the server up: it is no longer stopped when it is not used."""
+        self._on_demand_file.unlink(missing_ok=True)
+
+    def _has_clients(self) -> bool:
+        import psycopg
+
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            row = connection.execute(_COUNT_OTHERS).fetchone()
+        return row is None or row[0] > 0
 
     def prepare(self) -> str:
         """Make and start the server, migrate it, log in the local account; answer its token.
@@ -65,7 +96,9 @@ class EmbeddedHome:
         """
         from todo_cli.admin import migrate
 
-        self._server.start()
+        made = self._server.start()
+        if made:
+            _write(self._on_demand_file, "")
         migrate.upgrade(self.url)
         token = _read(self._token_file)
         if token is None:

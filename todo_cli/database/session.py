@@ -9,6 +9,8 @@ next client. (psycopg's own BEGIN and `commit()` would each force a round trip.)
 
 from __future__ import annotations
 
+import contextlib
+import select
 import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -24,6 +26,8 @@ T = TypeVar("T")
 
 CONNECT_TIMEOUT_SECONDS = 15
 """For each address. Long enough for a suspended Neon compute (its guide advises 10 to 15)."""
+
+CANCEL_TIMEOUT_SECONDS = 5
 
 APP_ROLE = "todo_app"
 IDENTITY = """
@@ -54,6 +58,7 @@ class Database:
         self._revive = revive
         self._engine_lock = threading.Lock()
         self._engine: Engine | None = None
+        self._connection: psycopg.Connection[Any] | None = None
 
     def run(self, work: Callable[[Session], T]) -> T:
         """Do the work in a session; again where a fault passes. The work must bear repeating.
@@ -74,6 +79,24 @@ class Database:
         """Give back the connections. The next use opens new ones."""
         if self._engine is not None:
             self._engine.dispose()
+
+    def lend(self, revive: Callable[[], None] | None) -> None:
+        """Get ready for another run, after a rest in which the server may have hung up.
+
+        A server says nothing to a resting connection but farewell: what can be read from one means
+        that it is over. That is known without asking the server, which would be a round trip.
+        """
+        self._revive = revive
+        connection = self._connection
+        if connection is not None and (connection.closed or _has_something_to_read(connection)):
+            self.close()
+
+    def cancel(self) -> None:
+        """Have the server give up what it is doing for us. Called by another thread."""
+        connection = self._connection
+        if connection is not None and not connection.closed:
+            with contextlib.suppress(psycopg.Error):
+                connection.cancel_safe(timeout=CANCEL_TIMEOUT_SECONDS)
 
     def _attempt(self, work: Callable[[Session], T]) -> T:
         with faults.translated(), Session(self._connected_engine(), autoflush=False) as session:
@@ -110,13 +133,14 @@ class Database:
         return engine
 
     def _connect(self) -> psycopg.Connection[Any]:
-        return psycopg.connect(
+        self._connection = psycopg.connect(
             self._url,
             autocommit=True,
             prepare_threshold=None,
             connect_timeout=CONNECT_TIMEOUT_SECONDS,
             application_name="todo",
         )
+        return self._connection
 
     def _execute_as_user(
         self, cursor: psycopg.Cursor[Any], statement: str, parameters: Any, context: Any
@@ -136,6 +160,12 @@ class Database:
             raise
         _require_user(identity)
         return True
+
+
+def _has_something_to_read(connection: psycopg.Connection[Any]) -> bool:
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _require_user(identity: psycopg.Cursor[Any]) -> None:
