@@ -58,7 +58,8 @@ class _TakesCommon:
     """Takes the common options beside its own, and hands them to the run."""
 
     def __init__(self, *args: Any, params: list[Any] | None = None, **kwargs: Any) -> None:
-        super().__init__(*args, params=[*(params or []), *_COMMON], **kwargs)
+        kwargs["params"] = [*(params or []), *_COMMON]
+        super().__init__(*args, **kwargs)
 
     def invoke(self, ctx: Any) -> Any:
         given = {param.name: ctx.params.pop(param.name) for param in _COMMON}
