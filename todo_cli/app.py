@@ -15,9 +15,8 @@ from todo_cli.commands import agent, tasks
 from todo_cli.commands.completion import COMPLETE_VARIABLE, complete
 from todo_cli.commands.options import TodoCommand, TodoGroup, current_run
 from todo_cli.context import Databases, Invocation, OwnDatabases, Run
-from todo_cli.errors import ExitCode, InvalidInput, TodoError
+from todo_cli.errors import ClosedPipe, ExitCode, InvalidInput, TodoError
 from todo_cli.render import write_error
-from todo_cli.values import TaskQuery
 
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
 
@@ -51,7 +50,7 @@ def todo(
         run.invocation.stdout.write(f"todo {__version__}\n")
         raise typer.Exit
     if ctx.invoked_subcommand is None:
-        tasks.show_list(run, TaskQuery())
+        tasks.list_(ctx)
 
 
 for _function in (
@@ -83,7 +82,7 @@ def run(invocation: Invocation, databases: Databases | None = None) -> int:
         code = _dispatch(current)
         invocation.stdout.flush()
         return code
-    except BrokenPipeError:
+    except (ClosedPipe, BrokenPipeError):
         _forget_stdout(invocation)
         return ExitCode.OK
     except KeyboardInterrupt:
