@@ -37,14 +37,12 @@ def call(words: list[str]) -> int | None:
         data_dir = place.data_dir(os.environ)
         if data_dir is None:
             return None
-        connection = connect(data_dir)
-        if connection is None:
-            return None
-        descriptors = (0, 1, 2, os.open(".", getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY))
         payload = wire.pack_call(words, data_dir, _umask(), _environ())
-        if len(payload) > wire.LARGEST_REQUEST_BYTES:
+        folder = os.open(".", getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY)
+        connection = connect(data_dir)
+        if connection is None or len(payload) > wire.LARGEST_REQUEST_BYTES:
             return None
-        wire.send_request(connection, wire.RUN, payload, descriptors)
+        wire.send_request(connection, wire.RUN, payload, (0, 1, 2, folder))
     except (OSError, ValueError):
         return None
     try:
@@ -73,12 +71,13 @@ def connect(data_dir: str, *, start: bool = True) -> _socket.socket | None:
         if start and not _started_recently(folder, name):
             spawn(data_dir, name)
         return None
+    fingerprint = place.fingerprint()  # while the agent wakes up
     try:
         greeting = wire.read_exactly(connection, wire.HELLO_BYTES)
     except TimeoutError:
         abandon(folder, name)
         return None
-    if wire.fingerprint_in(greeting) == place.fingerprint():
+    if wire.fingerprint_in(greeting) == fingerprint:
         return connection
     if start and greeting:
         wire.send_request(connection, wire.QUIT)
