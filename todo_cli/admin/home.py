@@ -5,6 +5,7 @@ The first command does the work; every later one reads two small files and conne
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from collections.abc import Mapping
@@ -61,7 +62,8 @@ class EmbeddedHome:
     def start(self) -> None:
         """Start the server if it is not running: as long as it is needed, see `stop_if_unused`."""
         if not self._server.is_running():
-            _write(self._on_demand_file, "")
+            with contextlib.suppress(EmbeddedServerError):  # a full disk: it just stays up
+                _write(self._on_demand_file, "")
         self._server.start()
 
     def stop_if_unused(self) -> bool:
@@ -129,7 +131,7 @@ def _read(path: Path) -> str | None:
 
 def _write(path: Path, text: str) -> None:
     """Write a file that only its owner can read, whole or not at all."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}")
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
     try:
         descriptor = os.open(
             temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600

@@ -89,14 +89,19 @@ def read_exactly(connection: _socket.socket, size: int) -> bytes:
 def send_request(
     connection: _socket.socket, kind: bytes, payload: bytes = b"", descriptors: tuple[int, ...] = ()
 ) -> None:
-    """Send a request; the descriptors go with its first bytes."""
+    """Send a request; the descriptors go with its first bytes.
+
+    Raises:
+        OSError: it was not sent in full, so that the agent does nothing.
+    """
     message = kind + len(payload).to_bytes(_INT_BYTES, "big") + payload
     sent = 0
     if descriptors:
         rights = b"".join(fd.to_bytes(_INT_BYTES, sys.byteorder) for fd in descriptors)
         ancillary = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)]
         sent = connection.sendmsg([message], ancillary)
-    connection.sendall(message[sent:])
+    if sent < len(message):  # else the agent may have answered and gone, and this would fail
+        connection.sendall(message[sent:])
 
 
 def receive_request(connection: _socket.socket) -> tuple[bytes, bytes, list[int]]:
