@@ -21,7 +21,10 @@ RECENTLY_SECONDS = 5
 
 _INTERRUPTED = 130
 _REFUSED = 1
-_SPAWN = "import sys; sys.path.append(sys.argv[1]); from todo_cli.agent.server import main; main()"
+_SPAWN = (
+    "import os, sys; sys.path[:] = sys.argv[1].split(os.pathsep);"
+    " from todo_cli.agent.server import main; main()"
+)
 _waiting: list[int] = []
 """Descriptors that the agent waits for the end of: they close when this process ends."""
 
@@ -139,7 +142,7 @@ def spawn(data_dir: str, name: str, *, at_once: bool = False) -> None:
     if not sys.executable or hasattr(sys, "frozen") or not _may_spawn(data_dir):
         return
     here, there = os.pipe()
-    words = [sys.executable, "-P", "-c", _SPAWN, place.package_root(), data_dir, name]
+    words = [sys.executable, "-P", "-c", _SPAWN, _import_path(), data_dir, name]
     actions = [
         (os.POSIX_SPAWN_DUP2, here, 0),
         (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
@@ -181,6 +184,11 @@ def _command(words: list[str]) -> str | None:
         else:
             return word
     return None
+
+
+def _import_path() -> str:
+    """Where this process finds modules: the agent is to find the same, whatever its folder is."""
+    return os.pathsep.join(map(os.path.abspath, sys.path))
 
 
 def _environ() -> list[bytes]:

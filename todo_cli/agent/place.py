@@ -108,7 +108,3 @@ def spawn_environ(environ: "os._Environ[bytes]") -> dict[bytes, bytes]:
         for name, value in environ.items()
         if name in kept or not name.startswith(settings)
     }
-
-
-def package_root() -> str:
-    return os.path.dirname(_PACKAGE)

@@ -60,7 +60,7 @@ _M_ARENA_MAX = -8
 
 
 def main() -> None:
-    """The process's entry: `package root, data folder, name` as arguments."""
+    """The process's entry: `import path, data folder, name` as arguments."""
     _, _, data_dir, name = [*sys.argv, "", ""][:4]
     _detach()
     folder = _private_folder(data_dir)

@@ -29,6 +29,15 @@ _STATES = {"done": TaskState.PENDING, "reopen": TaskState.DONE, "restore": TaskS
 """The tasks that a command is for; every other takes all that are not in the trash."""
 
 
+class _Fitting(str):
+    """A number that fits by its task's title: Typer drops what does not begin as it was typed."""
+
+    __slots__ = ()
+
+    def startswith(self, *_: object) -> bool:
+        return True
+
+
 def complete(run: Run, tree: TyperGroup) -> int:
     """Answer what a shell asked; the exit code tells fish whether there is anything."""
     from typer._click.shell_completion import get_completion_class
@@ -75,7 +84,7 @@ def complete_refs(ctx: typer.Context, incomplete: str) -> Iterator[tuple[str, st
     for task in run.tasks.stream(query):
         number = str(task.number)
         if task.number not in given and (not is_number or number.startswith(incomplete)):
-            yield number, printable(task.title)
+            yield _Fitting(number), printable(task.title)
 
 
 def _words(shell: str, environ: Mapping[str, str]) -> tuple[list[str], str]:
