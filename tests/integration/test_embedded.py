@@ -532,11 +532,10 @@ def test_a_file_in_the_data_folders_place_is_one_sentence(folder: Path) -> None:
         EmbeddedServer(folder / "data", os.environ).start()
 
 
-@pytest.mark.skipif(IS_ROOT, reason="root may write everywhere")
-def test_a_closed_folder_is_one_sentence(folder: Path) -> None:
-    (folder / "closed").mkdir(mode=0o500)
-    with pytest.raises(EmbeddedServerError, match="Permission denied"):
-        EmbeddedServer(folder / "closed/data", os.environ).start()
+def test_a_closed_folder_is_one_sentence() -> None:
+    """Nobody makes a folder there, not even root."""
+    with pytest.raises(EmbeddedServerError, match=r"cannot work with .*: .*\.$"):
+        EmbeddedServer(Path("/proc/closed/data"), os.environ).start()
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="only root can give a folder away")
