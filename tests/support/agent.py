@@ -42,7 +42,7 @@ class AgentHome:
 
     @property
     def data_dir(self) -> Path:
-        return self.folder / "data"
+        return Path(self.settings.get("TODO_DATA_DIR", self.folder / "data"))
 
     @property
     def agent_dir(self) -> Path:

@@ -21,8 +21,11 @@ RECENTLY_SECONDS = 5
 
 _INTERRUPTED = 130
 _REFUSED = 1
+START_SECONDS = 3
+"""How long an agent waits for the end of the command that started it, to be in nobody's way."""
 _SPAWN = (
-    "import os, sys; sys.path[:] = sys.argv[1].split(os.pathsep);"
+    f"import os, select, sys; select.select([0], [], [], {START_SECONDS});"
+    " sys.path[:] = sys.argv[1].split(os.pathsep);"
     " from todo_cli.agent.server import main; main()"
 )
 _waiting: list[int] = []

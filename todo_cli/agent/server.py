@@ -16,7 +16,6 @@ import json
 import os
 import re
 import resource
-import select
 import selectors
 import signal
 import socket
@@ -40,8 +39,6 @@ if TYPE_CHECKING:
 IDLE_SECONDS = 900.0
 LONGEST_IDLE_SECONDS = 7 * 86_400.0
 BACKLOG = 128
-START_SECONDS = 3.0
-"""How long to wait for the end of the command that started us before we compete with it."""
 LOCK_SECONDS = 2.0
 """How long the agent of an older program version may take to hand over."""
 MOST_MEMORY_BYTES = 140 * 1024 * 1024
@@ -71,7 +68,6 @@ def main() -> None:
     if lock is None:
         return
     try:
-        _wait_for_starter()
         _limit_memory()
         agent = Agent(data_dir, name, fingerprint, lock)
         agent.warm_up()
@@ -407,11 +403,11 @@ def memory_bytes() -> int:
 
 
 def _detach() -> None:
-    """Leave the starter's session, folder and descriptors: a pipe held open would hang its reader.
-
-    Standard input stays for a moment: it is how the starter's end is seen.
-    """
+    """Leave the starter's session, folder and descriptors: who reads a pipe waits for its end."""
     os.closerange(3, 65_536)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
     with contextlib.suppress(OSError):
         os.setsid()
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
@@ -452,13 +448,6 @@ def _lock(folder: str, name: str) -> int | None:
         if time.monotonic() > deadline:
             return None
         time.sleep(0.1)
-
-
-def _wait_for_starter() -> None:
-    select.select([0], [], [], START_SECONDS)
-    null = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(null, 0)
-    os.close(null)
 
 
 def _limit_memory() -> None:
