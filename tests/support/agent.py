@@ -21,7 +21,6 @@ from todo_cli.agent import peers, place
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 30.0
-_SETTINGS = ("TODO_", "PG", "LC_", "LANG", "DATABASE_URL", "COLUMNS", "NO_COLOR", "FORCE_COLOR")
 
 
 @dataclass(frozen=True)
@@ -49,13 +48,15 @@ class AgentHome:
         return Path(place.folder(str(self.data_dir)))
 
     def environ(self, **settings: str) -> dict[str, str]:
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(_SETTINGS)}
+        """Few variables, and the same in every test: each other set would get its own agent."""
         own = {
+            "PATH": os.environ["PATH"],
+            "TZ": "UTC",
             "HOME": str(self.folder),
             "TODO_DATA_DIR": str(self.data_dir),
             "PYTHONPATH": str(ROOT),
         }
-        return {**kept, **own, **self.settings, **settings}
+        return {**own, **self.settings, **settings}
 
     def start(self, *words: str, environ: dict[str, str] | None = None, **pipes: Any) -> Process:
         """Start a command; standard streams are pipes unless told otherwise."""

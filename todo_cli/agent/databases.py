@@ -51,12 +51,19 @@ class DatabasePool:
     def take_back(self, key: _Key, database: Database) -> None:
         with self._lock:
             self._resting.append((key, database, time.monotonic()))
-        self._close_all_but(self._resting[-MOST_RESTING:])
+            closing, self._resting = (
+                self._resting[:-MOST_RESTING],
+                self._resting[-MOST_RESTING:],
+            )
+        _close(closing)
 
     def close_rested(self, *, longer_than_seconds: float = REST_SECONDS) -> None:
         """Close what nobody used for so long."""
         limit = time.monotonic() - longer_than_seconds
-        self._close_all_but([rest for rest in self._resting if rest[2] > limit])
+        with self._lock:
+            closing = [rest for rest in self._resting if rest[2] <= limit]
+            self._resting = [rest for rest in self._resting if rest[2] > limit]
+        _close(closing)
 
     def seconds_until_rested(self) -> float | None:
         """How long until `close_rested` has something to do; None while nothing rests."""
@@ -64,12 +71,10 @@ class DatabasePool:
             oldest = min((since for _, _, since in self._resting), default=None)
         return None if oldest is None else max(0.0, oldest + REST_SECONDS - time.monotonic())
 
-    def _close_all_but(self, kept: list[tuple[_Key, Database, float]]) -> None:
-        with self._lock:
-            closing = [rest for rest in self._resting if rest not in kept]
-            self._resting = [rest for rest in self._resting if rest in kept]
-        for _, database, _ in closing:
-            database.close()
+
+def _close(resting: list[tuple[_Key, Database, float]]) -> None:
+    for _, database, _ in resting:
+        database.close()
 
 
 class RunDatabases:

@@ -59,6 +59,7 @@ class Database:
         self._engine_lock = threading.Lock()
         self._engine: Engine | None = None
         self._connection: psycopg.Connection[Any] | None = None
+        self._is_cancelled = False
 
     def run(self, work: Callable[[Session], T]) -> T:
         """Do the work in a session; again where a fault passes. The work must bear repeating.
@@ -92,13 +93,20 @@ class Database:
             self.close()
 
     def cancel(self) -> None:
-        """Have the server give up what it is doing for us. Called by another thread."""
+        """Have the server give up what it is doing for us, for good. Called by another thread.
+
+        What the thread that waits for it makes of that may look like a fault that passes, so it is
+        not left to that whether the work is tried again.
+        """
+        self._is_cancelled = True
         connection = self._connection
         if connection is not None and not connection.closed:
             with contextlib.suppress(psycopg.Error):
                 connection.cancel_safe(timeout=CANCEL_TIMEOUT_SECONDS)
 
     def _attempt(self, work: Callable[[Session], T]) -> T:
+        if self._is_cancelled:
+            raise KeyboardInterrupt
         with faults.translated(), Session(self._connected_engine(), autoflush=False) as session:
             return work(session)
 
