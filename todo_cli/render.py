@@ -36,6 +36,8 @@ TASK_FIELDS = (
     "deleted_at",
 )
 MOST_CHART_ROWS = 31
+MIN_TITLE_WIDTH = 10
+COLUMN_GAP = 2
 NARROW = 60
 """Below this many columns the times are left out of a table, so that titles keep their room."""
 
@@ -124,32 +126,34 @@ class Renderer:
             self.note(_nothing_found(query))
             return
         console = self._console()
-        table = _plain_table()
-        wide = console.width >= NARROW
-        table.add_column("#", justify="right", style="cyan", no_wrap=True)
-        if query.state is TaskState.ALL:
-            table.add_column("", no_wrap=True)
-        table.add_column("Task", no_wrap=True, overflow="ellipsis", ratio=1)
-        if wide:
-            table.add_column(_time_heading(query), no_wrap=True, style="dim")
-        for task in page.tasks:
-            cells = [str(task.number)]
-            if query.state is TaskState.ALL:
-                cells.append("✓" if task.completed else "·")
-            cells.append(printable(task.title))
-            if wide:
-                cells.append(relative_time(_time_shown(task, query), self._now))
-            table.add_row(
-                *(_text(cell) for cell in cells),
-                style="dim" if task.completed and query.state is TaskState.ALL else None,
-            )
-        console.print(table)
+        console.print(self._table(page.tasks, query, console.width))
         if page.total is not None and page.total > len(page.tasks):
             last = page.tasks[-1].number
-            console.print(
-                _text(f"{len(page.tasks):,} of {page.total:,}. The next page: --after {last}"),
-                style="dim",
-            )
+            cut = f"{len(page.tasks):,} of {page.total:,}. The next page: --after {last}"
+            console.print(_text(cut), style="dim")
+
+    def _table(self, tasks: Sequence[Task], query: TaskQuery, width: int) -> Table:
+        """Numbers and times keep their width; the title is what is cut to fit."""
+        with_status = query.state is TaskState.ALL
+        times = [relative_time(_time_shown(task, query), self._now) for task in tasks]
+        heading = _time_heading(query) if width >= NARROW else ""
+        fixed = [max(len(str(task.number)) for task in tasks)]
+        fixed += [1] * with_status
+        fixed += [max(len(heading), *map(len, times))] * bool(heading)
+        table = _plain_table()
+        table.add_column("#", justify="right", style="cyan", no_wrap=True)
+        if with_status:
+            table.add_column("", no_wrap=True)
+        room = max(MIN_TITLE_WIDTH, width - sum(fixed) - COLUMN_GAP * len(fixed))
+        table.add_column("Task", no_wrap=True, overflow="ellipsis", max_width=room)
+        if heading:
+            table.add_column(heading, no_wrap=True, style="dim")
+        for task, time in zip(tasks, times, strict=True):
+            status = ["✓" if task.completed else "·"] if with_status else []
+            cells = [str(task.number), *status, printable(task.title), time]
+            faded = "dim" if with_status and task.completed else None
+            table.add_row(*map(_text, cells[: len(table.columns)]), style=faded)
+        return table
 
     def task(self, task: Task) -> None:
         """One task, everything about it."""

@@ -20,7 +20,7 @@ from todo_cli.database import embedded
 from todo_cli.database.embedded import EmbeddedServer
 from todo_cli.errors import EmbeddedServerError
 
-REPOSITORY = Path(__file__).parents[2]
+PYTHONPATH = os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, sys.path)])
 IS_ROOT = os.geteuid() == 0
 START = """
 import os, sys
@@ -94,7 +94,7 @@ def mode(path: Path) -> int:
 def start_in_a_process(data_dir: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", START, str(data_dir)],
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        env={**os.environ, "PYTHONPATH": PYTHONPATH},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -170,7 +170,7 @@ def test_the_module_is_light_and_never_imports_the_wheels_code(folder: Path) -> 
         "assert not heavy & (set(sys.modules) - before), heavy & set(sys.modules)\n"
     )
     command = [sys.executable, "-c", code, str(folder)]
-    subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": str(REPOSITORY)})
+    subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": PYTHONPATH})
 
 
 def test_the_server_survives_the_signals_of_its_starters_terminal(server: EmbeddedServer) -> None:
@@ -196,7 +196,7 @@ def test_the_server_keeps_no_pipe_of_its_starter(folder: Path, new_server: NewSe
     data_dir = new_server()._data_dir
     inherited, kept = os.pipe()
     command = [sys.executable, "-c", START, str(data_dir)]
-    environ = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    environ = {**os.environ, "PYTHONPATH": PYTHONPATH}
     try:
         # Returns only when everyone has closed stdout and stderr.
         done = subprocess.run(
@@ -469,7 +469,7 @@ def test_a_server_that_cannot_start_says_why(server: EmbeddedServer, folder: Pat
     server.start()
     server.stop()
     (folder / "data/postgres/global/pg_control").rename(folder / "aside")
-    with pytest.raises(EmbeddedServerError, match="did not start: .*pg_control") as caught:
+    with pytest.raises(EmbeddedServerError, match=r"did not start: .*pg_control") as caught:
         server.start()
     assert "postgres.log" in (caught.value.hint or "")
 
@@ -574,7 +574,7 @@ finally:
 
 
 def copy_of_the_wheel(folder: Path) -> Path:
-    """The programs where every user can reach them; the wheel's libraries lie beside its package."""
+    """The programs where all users reach them; the libraries lie beside the package."""
     package = embedded._wheel_programs().parents[1]
     for part in (package, package.with_name(f"{package.name}.libs")):
         if part.exists():
@@ -602,7 +602,7 @@ def test_a_plain_user_needs_no_privilege(folder: Path, has_a_name: bool) -> None
         programs = copy_of_the_wheel(folder / "wheel")
     done = subprocess.run(
         [sys.executable, "-c", AS_A_PLAIN_USER, str(folder), str(programs), str(uid)],
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        env={**os.environ, "PYTHONPATH": PYTHONPATH},
         capture_output=True,
         check=False,
         text=True,

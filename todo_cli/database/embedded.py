@@ -116,7 +116,7 @@ class EmbeddedServer:
         import hashlib
 
         digest = hashlib.sha256(os.fsencode(self._data_dir)).hexdigest()[:16]
-        return Path(f"/tmp/todo-{os.geteuid()}-{digest}")
+        return Path(f"/tmp/todo-{os.geteuid()}-{digest}")  # noqa: S108 - its owner and mode are checked
 
     @property
     def url(self) -> str:
