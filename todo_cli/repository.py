@@ -20,7 +20,13 @@ from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 
 from todo_cli.database.session import Database
-from todo_cli.errors import AmbiguousTask, DatabaseFault, EditConflict, TaskNotFound
+from todo_cli.errors import (
+    AmbiguousTask,
+    DatabaseFault,
+    DatabaseUnreachable,
+    EditConflict,
+    TaskNotFound,
+)
 from todo_cli.models import Task
 from todo_cli.values import (
     DayCount,
@@ -197,31 +203,31 @@ class TaskRepository:
     def delete(self, refs: Sequence[TaskRef]) -> list[Task]:
         """Delete every task for good, or none; from the trash as well. Their numbers stay used.
 
-        Two round trips: the first reads, since what a try has deleted whose answer was lost can
-        not be told of any more.
-
         Raises:
             TaskNotFound, AmbiguousTask: a reference does not mean exactly one task.
+            DatabaseUnreachable: the answer was lost, and the tasks are gone by now: what they
+                were cannot be told any more.
         """
-        doomed = self.get(refs)
-        ids = [task.id for task in doomed]
-        remaining = sa.select(sa.func.count()).select_from(Task).where(col(Task.id).in_(ids))
+        matched, all_matched = _matched(refs, from_trash=True)
         statement = (
             sa.delete(Task)
-            .where(col(Task.id).in_(ids), remaining.scalar_subquery() == len(ids))
-            .returning(col(Task.id))
+            .where(col(Task.id).in_(sa.select(matched.c.id)), all_matched)
+            .returning(Task)
         )
         tries = 0
 
-        def work(session: Session) -> bool:
+        def work(session: Session) -> list[Task]:
             nonlocal tries
             tries += 1
-            deleted = list(session.scalars(statement, execution_options=_NO_SYNC))
-            return bool(deleted) or (tries > 1 and session.scalars(remaining).one() == 0)
+            return list(session.scalars(statement, execution_options=_NO_SYNC))
 
-        if not self._database.run(work):
-            raise EditConflict("The tasks were changed meanwhile.")
-        return doomed
+        deleted = self._database.run(work)
+        if not deleted and tries > 1:
+            raise DatabaseUnreachable(
+                "The connection was cut while deleting; it seems to be done.",
+                hint="See what is there with: todo list --all, todo list --trash",
+            )
+        return self._required(refs, deleted, from_trash=True)
 
     def stats(self, today: date, days: int, time_zone: str) -> Stats:
         """The figures for `days` days up to `today`, days being those of the time zone."""
@@ -288,14 +294,18 @@ def _flip_statement(before: Sequence[Task]) -> sa.Executable:
     """Flip all of the tasks, if each is still as it was read; else none."""
     unchanged = sa.or_(
         *(
-            sa.and_(col(Task.id) == task.id, col(Task.updated_at) == task.updated_at)
+            sa.and_(_TASKS.c.id == task.id, _TASKS.c.updated_at == task.updated_at)
             for task in before
         )
     )
-    still = sa.select(sa.func.count()).select_from(_TASKS).where(unchanged).scalar_subquery()
+    # Locked before they are counted, so that somebody else who changes one of them at the same
+    # moment makes it all or nothing too; in one order, so that two of us do not wait for each other.
+    fitting = sa.select(_TASKS.c.id).where(unchanged).order_by(_TASKS.c.id).with_for_update()
+    locked = fitting.cte("locked")
+    locked_count = sa.select(sa.func.count()).select_from(locked).scalar_subquery()
     return (
         sa.update(Task)
-        .where(unchanged, still == len(before))
+        .where(col(Task.id).in_(sa.select(locked.c.id)), locked_count == len(before))
         .values(completed=sa.not_(col(Task.completed)))
         .returning(Task)
     )

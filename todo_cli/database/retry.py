@@ -9,7 +9,6 @@ from tenacity import (
     RetryCallState,
     Retrying,
     retry_if_exception,
-    stop_any,
     wait_random_exponential,
 )
 
@@ -55,7 +54,7 @@ def retry(
     retrying = Retrying(
         retry=retry_if_exception(_is_worth_another_try()),
         wait=lambda state: _pause(state, deadline),
-        stop=stop_any(lambda _: deadline.remaining_seconds <= SHORTEST_TRY_SECONDS),
+        stop=lambda _: deadline.remaining_seconds <= SHORTEST_TRY_SECONDS,
         before_sleep=announce,
         reraise=True,
     )
