@@ -298,8 +298,8 @@ def _flip_statement(before: Sequence[Task]) -> sa.Executable:
             for task in before
         )
     )
-    # Locked before they are counted, so that somebody else who changes one of them at the same
-    # moment makes it all or nothing too; in one order, so that two of us do not wait for each other.
+    # Locked before they are counted, so that it is all or nothing also where somebody else changes
+    # one of them at the same moment; in one order, so that two of us do not wait for each other.
     fitting = sa.select(_TASKS.c.id).where(unchanged).order_by(_TASKS.c.id).with_for_update()
     locked = fitting.cte("locked")
     locked_count = sa.select(sa.func.count()).select_from(locked).scalar_subquery()

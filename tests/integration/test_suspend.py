@@ -182,9 +182,7 @@ class TestWakingUp:
 
 
 class TestWrongPassword:
-    def test_is_tried_once(
-        self, neon: Neon, neon_database: str, dora: Person, cli: Cli
-    ) -> None:
+    def test_is_tried_once(self, neon: Neon, neon_database: str, dora: Person, cli: Cli) -> None:
         environ = {"TODO_DATABASE_URL": neon.url(neon_database, password="not-the-password")}
         result = cli("list", environ=environ, person=dora)
         assert (result.exit_code, result.stdout) == (4, "")

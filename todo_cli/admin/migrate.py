@@ -44,9 +44,7 @@ def upgrade(
     _run(url, work, timeout_seconds)
 
 
-def downgrade(
-    url: str, revision: str, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
-) -> None:
+def downgrade(url: str, revision: str, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS) -> None:
     """Bring the schema back to an older revision, in one transaction.
 
     Raises:

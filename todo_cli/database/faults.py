@@ -192,7 +192,7 @@ BY_TEXT: dict[str, Fault] = {
     "does not exist": _NO_SUCH_DATABASE,
     "is not permitted to log in": _PASSWORD,
     "invalid port number": Fault(
-        Retry.NEVER, InvalidInput, "The database URL has an impossible port."
+        Retry.NEVER, InvalidInput, "The database URL has an impossible port.", "Check the URL."
     ),
     "project size limit": Fault(
         Retry.NEVER,

@@ -94,9 +94,7 @@ class Database:
         if self._engine is not None:
             self._engine.dispose()
 
-    def _attempt(
-        self, work: Callable[[Session], T], deadline: Deadline, progress: _Progress
-    ) -> T:
+    def _attempt(self, work: Callable[[Session], T], deadline: Deadline, progress: _Progress) -> T:
         self._current.begin(deadline, progress)
         try:
             with faults.translated(), Session(self._connected_engine(), autoflush=False) as session:

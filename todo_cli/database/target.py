@@ -155,20 +155,24 @@ def _first_url(
 def _check_form(url: str, source: str) -> None:
     try:
         parts = urlsplit(url)
-        port = parts.port
-    except ValueError as error:
-        raise InvalidInput(
-            f"{source} is not a URL: its host or port cannot be.", hint=_URL_HINT
-        ) from error
+    except ValueError:
+        raise InvalidInput(f"{source} is not a URL: its host cannot be.", hint=_URL_HINT) from None
     if parts.scheme not in SCHEMES:
         scheme = f"the scheme {parts.scheme!r}" if "://" in url else "no scheme"
         raise InvalidInput(f"{source} has {scheme}; only postgresql:// is taken.", hint=_URL_HINT)
-    if port == 0:
-        raise InvalidInput(f"{source} has the port 0.", hint=_URL_HINT)
     if _is_badly_quoted(parts):
         raise InvalidInput(
             f"{source} has a special character that is not quoted.", hint=_QUOTING_HINT
         )
+    if not _has_possible_port(parts):
+        raise InvalidInput(f"{source} has an impossible port.", hint=_URL_HINT)
+
+
+def _has_possible_port(parts: SplitResult) -> bool:
+    try:
+        return parts.port != 0
+    except ValueError:
+        return False
 
 
 def _is_badly_quoted(parts: SplitResult) -> bool:
