@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -17,6 +17,7 @@ from tests.conftest import Cli
 from tests.support.neon import Neon
 from tests.support.people import Person, sign_up
 from tests.support.proxy import Ending
+from tests.support.waiting import GUARD_SECONDS, wait_until
 from todo_cli.database.session import Database
 from todo_cli.errors import DatabaseUnreachable
 from todo_cli.repository import TaskRepository
@@ -24,8 +25,6 @@ from todo_cli.values import TaskQuery
 
 ENDINGS: list[Ending] = ["57P01", "fin", "eof", "rst", "blackhole"]
 HOSTS = pytest.mark.parametrize("is_pooled", [True, False], ids=["pooled", "direct"])
-GUARD_SECONDS = 60
-"""A test that waits longer than this has found a hang."""
 
 
 @pytest.fixture
@@ -64,6 +63,24 @@ class TestIdleConnections:
         assert titles == ["after", "before"]
         assert proxy.stats.connections == 2
 
+    @HOSTS
+    def test_a_compute_that_restarts_behind_it_is_not_noticed(
+        self,
+        neon: Neon,
+        neon_database: str,
+        open_tasks: Callable[..., TaskRepository],
+        is_pooled: bool,
+    ) -> None:
+        tasks = open_tasks(is_pooled=is_pooled)
+        tasks.add([("before", None)])
+        neon.execute(
+            "select pg_terminate_backend(pid, 10000) from pg_stat_activity "
+            f"where datname = '{neon_database}'"
+        )
+        tasks.add([("after", None)])
+        titles = [task.title for task in tasks.page(TaskQuery()).tasks]
+        assert titles == ["after", "before"]
+
     def test_every_statement_after_the_first_uses_the_new_one(
         self, neon: Neon, open_tasks: Callable[..., TaskRepository]
     ) -> None:
@@ -95,6 +112,31 @@ class TestSilence:
         with pytest.raises(DatabaseUnreachable, match="did not answer in time"):
             tasks.page(TaskQuery())
         assert neon.pooled.stats.connections == 1
+
+    def test_a_server_that_hangs_up_is_tried_until_the_time_is_over(
+        self, open_database: Callable[..., Database]
+    ) -> None:
+        hung_up = 0
+        is_over = threading.Event()
+
+        def hang_up() -> None:
+            nonlocal hung_up
+            while not is_over.is_set():
+                with contextlib.suppress(TimeoutError):
+                    listener.accept()[0].close()
+                    hung_up += 1
+
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            listener.settimeout(0.1)
+            thread = threading.Thread(target=hang_up)
+            thread.start()
+            url = f"postgresql://u:p@127.0.0.1:{listener.getsockname()[1]}/db"
+            tasks = TaskRepository(open_database(url, "token", 1))
+            with pytest.raises(DatabaseUnreachable, match="was cut"):
+                tasks.page(TaskQuery())
+            is_over.set()
+            thread.join()
+        assert hung_up > 1
 
     def test_a_server_that_takes_connections_and_says_nothing(
         self, open_database: Callable[..., Database]
@@ -313,10 +355,3 @@ class TestCtrlC:
         finally:
             is_over.set()
             presser.join()
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    give_up_at = time.monotonic() + GUARD_SECONDS
-    while not condition():
-        assert time.monotonic() < give_up_at
-        time.sleep(0.01)

@@ -135,6 +135,7 @@ class Database:
         engine = create_engine(
             f"{dialect.NAME.replace('.', '+')}://",
             creator=self._connect,
+            max_overflow=-1,  # who comes when all are in use gets one more, not a wait
             isolation_level="AUTOCOMMIT",
             skip_autocommit_rollback=True,
             hide_parameters=True,

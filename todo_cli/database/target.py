@@ -84,7 +84,7 @@ def checked_url(url: str, source: str) -> str:
             which may hold a password.
     """
     _check_form(url, source)
-    _check_options(url, source)
+    connection_parameters(url, source)
     return url
 
 
@@ -110,7 +110,7 @@ def direct_url(url: str) -> str:
     return _with_host(url, f"{name.removesuffix(POOLER_SUFFIX)}.{domain}")
 
 
-def connection_parameters(url: str) -> dict[str, str]:
+def connection_parameters(url: str, source: str = "The database URL") -> dict[str, str]:
     """What libpq is given for a URL: its own words, made safe and quick where they leave it open.
 
     - `sslmode` is `require` at least for a host that is not this machine.
@@ -120,11 +120,10 @@ def connection_parameters(url: str) -> dict[str, str]:
     - A connection that went silent is noticed by TCP, not after hours.
 
     Raises:
-        InvalidInput: an option has an impossible value.
+        InvalidInput: an option is unknown or has an impossible value; the message begins with
+            `source` and does not hold the URL.
     """
-    from psycopg.conninfo import conninfo_to_dict
-
-    parameters = {name: str(value) for name, value in conninfo_to_dict(url).items()}
+    parameters = _parsed(url, source)
     effective = {**_libpq_defaults(), **parameters}
     is_local = _is_local(effective)
     sslmode = effective.get("sslmode", "prefer")
@@ -132,7 +131,7 @@ def connection_parameters(url: str) -> dict[str, str]:
         sslmode = "verify-full"
     if not is_local and sslmode in _WEAK_SSLMODES:
         sslmode = "require"
-    _check_values(sslmode, effective)
+    _check_values(sslmode, effective, source)
     parameters["sslmode"] = sslmode
     if sslmode in _CHECKED_SSLMODES and _has_no_roots(effective):
         parameters["sslrootcert"] = _certifi_roots()
@@ -180,17 +179,15 @@ def _is_badly_quoted(parts: SplitResult) -> bool:
     return parts.netloc.count("@") > 1 or "@" in parts.path + parts.query + parts.fragment
 
 
-def _check_options(url: str, source: str) -> None:
+def _parsed(url: str, source: str) -> dict[str, str]:
     import psycopg
     from psycopg.conninfo import conninfo_to_dict
 
     try:
-        conninfo_to_dict(url)
-        connection_parameters(url)
+        return {name: str(value) for name, value in conninfo_to_dict(url).items()}
     except psycopg.ProgrammingError as error:
-        raise InvalidInput(f"{source} {_complaint(url, error)}", hint=_QUOTING_HINT) from None
-    except InvalidInput as error:
-        raise InvalidInput(f"{source} {error.message}", hint=error.hint) from None
+        complaint = _complaint(url, error)
+    raise InvalidInput(f"{source} {complaint}", hint=_QUOTING_HINT)
 
 
 def _complaint(url: str, error: Exception) -> str:
@@ -204,23 +201,23 @@ def _complaint(url: str, error: Exception) -> str:
     return "cannot be read: an option is unknown or has no value."
 
 
-def _check_values(sslmode: str, effective: Mapping[str, str]) -> None:
+def _check_values(sslmode: str, effective: Mapping[str, str], source: str) -> None:
     if sslmode not in _SSLMODES:
         raise InvalidInput(
-            "has an impossible sslmode.", hint=f"It is one of: {', '.join(_SSLMODES)}"
+            f"{source} has an impossible sslmode.", hint=f"It is one of: {', '.join(_SSLMODES)}"
         )
     timeout = effective.get("connect_timeout")
     if timeout and not timeout.isdecimal():
-        raise InvalidInput("has a connect_timeout that is not a number of seconds.")
+        raise InvalidInput(f"{source} has a connect_timeout that is not a number of seconds.")
     without_tls = sslmode == "disable" or _is_socket(effective)
     if effective.get("channel_binding") == "require" and without_tls:
         raise InvalidInput(
-            "has channel_binding=require, but no TLS to bind to.",
+            f"{source} has channel_binding=require, but no TLS to bind to.",
             hint="Add sslmode=require, or leave channel_binding out.",
         )
     if effective.get("sslnegotiation") == "direct" and sslmode in _WEAK_SSLMODES:
         raise InvalidInput(
-            "has sslnegotiation=direct without an sslmode of at least require.",
+            f"{source} has sslnegotiation=direct without an sslmode of at least require.",
             hint="Add sslmode=require, or leave sslnegotiation out.",
         )
 
