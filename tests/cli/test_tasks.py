@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Cli, Person, Result
+from tests.conftest import Cli, Result
+from tests.support.people import Person
 
 TASK_FIELDS = [
     "number",
@@ -362,7 +363,7 @@ def test_a_wrong_timeout_is_refused(cli: Cli) -> None:
 
 # --- help --------------------------------------------------------------------------------------
 
-COMMANDS = "add list show edit done reopen toggle rm restore stats".split()
+COMMANDS = ["add", "list", "show", "edit", "done", "reopen", "toggle", "rm", "restore", "stats"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
