@@ -21,9 +21,7 @@ def rivals(neon: Neon, neon_database: str) -> Rivals:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_cold_command_is_the_connection_and_one(
-    neon: Neon, rivals: Rivals, command: str
-) -> None:
+def test_a_cold_command_is_the_connection_and_one(neon: Neon, rivals: Rivals, command: str) -> None:
     ours = round_trips(neon, rivals.ours, command)
     assert ours == CONNECTION + 1
     assert ours == round_trips(neon, rivals.libpq, command) - 1

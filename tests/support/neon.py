@@ -30,7 +30,7 @@ import trustme
 from tests.support.proxy import UnixUpstream, WireProxy
 from todo_cli.admin import migrate
 from todo_cli.database import embedded
-from todo_cli.database.embedded import EmbeddedServer
+from todo_cli.database.embedded import EmbeddedServer, files, runner
 
 DOMAIN = "eu-central-1.aws.neon.tech"
 DIRECT_HOST = f"ep-quiet-lake-a1b2c3d4.{DOMAIN}"
@@ -161,8 +161,10 @@ def _pooler(folder: Path, server_socket_dir: Path, password: str) -> Iterator[No
     (folder / "users.txt").write_text(f'"{OWNER}" "{password}"\n')
     settings = _PGBOUNCER_INI.format(server=server_socket_dir, folder=folder, port=POOLER_PORT)
     (folder / "pgbouncer.ini").write_text(settings)
+    # Like PostgreSQL, PgBouncer refuses to run as root.
+    as_whom = runner.choose_runner(files.wheel_programs(), folder, os.environ)
     process = subprocess.Popen(
-        [*_as_nobody(), _pgbouncer(), "--quiet", str(folder / "pgbouncer.ini")],
+        [*as_whom.prefix, _pgbouncer(), "--quiet", str(folder / "pgbouncer.ini")],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -181,13 +183,6 @@ def _pgbouncer() -> str:
     if program is None:
         pytest.fail("PgBouncer is missing. Install it, for example: apt-get install pgbouncer")
     return program
-
-
-def _as_nobody() -> tuple[str, ...]:
-    """PgBouncer refuses to run as root; see `embedded._runners_as_nobody`."""
-    if os.geteuid() != 0:
-        return ()
-    return ("unshare", "--user", "--map-user=65534", "--map-group=65534", "--")
 
 
 def _wait_for(socket_file: Path, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -53,7 +53,12 @@ def test_a_terminal_that_cannot_move_its_cursor_gets_one_line(
 def test_it_ends_with_an_error_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spinner, "SILENCE_SECONDS", 0)
     stream = io.StringIO()
-    with pytest.raises(KeyboardInterrupt), spinner.spinning(stream, lambda: "Waking…"):
-        wait_until(lambda: said(stream))
-        raise KeyboardInterrupt
+
+    def interrupted_wait() -> None:
+        with spinner.spinning(stream, lambda: "Waking…"):
+            wait_until(lambda: said(stream))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted_wait()
     assert stream.getvalue().endswith("\r\x1b[K")
