@@ -82,7 +82,7 @@ class TaskRepository:
                 added = list(session.exec(select(Task).where(col(Task.id).in_(ids))))
             return added
 
-        tasks = {task.id: task for task in self._database.run(insert)}
+        tasks = {task.id: task for task in self._database.run(insert, writes=True)}
         if len(tasks) < len(ids):
             raise DatabaseFault("The tasks were not kept.")
         return [tasks[id_] for id_ in ids]
@@ -183,7 +183,7 @@ class TaskRepository:
                 session.scalars(look)
             )
 
-        after = self._database.run(work)
+        after = self._database.run(work, writes=True)
         return tries, after if len(after) == len(before) else []
 
     def edit(
@@ -237,7 +237,7 @@ class TaskRepository:
             tries += 1
             return list(session.scalars(statement, execution_options=_NO_SYNC))
 
-        deleted = self._database.run(work)
+        deleted = self._database.run(work, writes=True)
         if not deleted and tries > 1:
             raise DatabaseUnreachable(
                 "The connection was cut while deleting; it seems to be done.",
@@ -280,7 +280,8 @@ class TaskRepository:
 
     def _write(self, statement: Any) -> list[Task]:
         return self._database.run(
-            lambda session: list(session.scalars(statement, execution_options=_NO_SYNC))
+            lambda session: list(session.scalars(statement, execution_options=_NO_SYNC)),
+            writes=True,
         )
 
     def _required(

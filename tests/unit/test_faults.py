@@ -44,6 +44,8 @@ AT_CONNECT = [
     ('root certificate file "/nowhere" does not exist', NEVER, 3),
     ("channel binding required but not supported by server's authentication request", NEVER, 3),
     ('database "nowhere" does not exist', NEVER, 3),
+    ('could not open certificate file "/nowhere": No such file or directory', NEVER, 3),
+    ("no such database: nowhere", NEVER, 3),
     ('no pg_hba.conf entry for host "192.0.2.1"', NEVER, 3),
     ("fe_sendauth: no password supplied", NEVER, 4),
     ('invalid port number: "x"', NEVER, 2),

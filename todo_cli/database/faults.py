@@ -144,7 +144,7 @@ _NO_BINDING = Fault(
     "Something may stand between; if it is yours, leave channel_binding out of the URL.",
 )
 _NO_SUCH_DATABASE = Fault(
-    Retry.NEVER, DatabaseUnreachable, "There is no such database on the server.", "Check the URL."
+    Retry.NEVER, DatabaseUnreachable, "The server has no such user or database.", "Check the URL."
 )
 _TIMED_OUT = Fault(
     Retry.NEVER,
@@ -188,8 +188,12 @@ BY_TEXT: dict[str, Fault] = {
     "certificate verify failed": _CERTIFICATE,
     "server certificate for": _CERTIFICATE,
     "root certificate": _CERTIFICATE,
+    "certificate file": _CERTIFICATE,
+    "private key file": _CERTIFICATE,
     "channel binding": _NO_BINDING,
     "does not exist": _NO_SUCH_DATABASE,
+    "no such database": _NO_SUCH_DATABASE,
+    "no such user": _NO_SUCH_DATABASE,
     "is not permitted to log in": _PASSWORD,
     "invalid port number": Fault(
         Retry.NEVER, InvalidInput, "The database URL has an impossible port.", "Check the URL."

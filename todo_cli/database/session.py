@@ -20,7 +20,7 @@ from sqlmodel import Session
 
 from todo_cli.database import connecting, dialect, faults, target
 from todo_cli.database.connecting import Deadline
-from todo_cli.errors import ExitCode, NotLoggedIn
+from todo_cli.errors import DatabaseUnreachable, ExitCode, NotLoggedIn
 
 T = TypeVar("T")
 
@@ -33,6 +33,8 @@ then there must be time left for a new one."""
 
 LARGEST_MARGIN_SECONDS = 1.0
 """How much earlier than we do the server gives up a statement, so that it is the one to say so."""
+
+UNCERTAIN_HINT = "It may have been done all the same: look before you repeat it."
 
 APP_ROLE = "todo_app"
 IDENTITY = """
@@ -69,12 +71,14 @@ class Database:
         self._engine: Engine | None = None
         self._current = _CurrentTry(timeout_seconds)
 
-    def run(self, work: Callable[[Session], T]) -> T:
+    def run(self, work: Callable[[Session], T], *, writes: bool = False) -> T:
         """Do the work in a session; again where a fault passes. The work must bear repeating.
+
+        `writes` says that it changes something, for the hint where it may have been in vain.
 
         Raises:
             DatabaseUnreachable: also after trying again until the timeout. What was sent last may
-                have been done: whoever repeats the command must not mind.
+                have been done, and the hint says so.
             NotLoggedIn: the session token is missing, unknown or expired; nothing was changed.
             TodoError: the database refused; nothing was changed.
         """
@@ -85,9 +89,11 @@ class Database:
         progress = _Progress()
         with self._waiting(progress.describe):
             try:
-                return self._attempt(work, deadline, progress)
-            except faults.TransientFault as fault:
-                return self._retry(work, fault, deadline, progress)
+                return self._attempt_until(deadline, work, progress)
+            except DatabaseUnreachable as error:
+                if writes and progress.has_sent:
+                    error.hint = UNCERTAIN_HINT
+                raise
 
     def close(self) -> None:
         """Give back the connections. The next use opens new ones."""
@@ -174,6 +180,8 @@ class _Progress:
 
     def __init__(self) -> None:
         self.is_connected = False
+        self.has_sent = False
+        """Whether a statement was ever on its way, so that it may have been carried out."""
 
     def describe(self) -> str:
         return "Waiting for the database…" if self.is_connected else "Waking the database…"
@@ -194,7 +202,7 @@ class _CurrentTry(threading.local):
 
     def use(self, connection: connecting.Connection) -> float:
         """Give the connection its deadline for a statement; answer the seconds that are left."""
-        self._progress.is_connected = True
+        self._progress.is_connected = self._progress.has_sent = True
         self.is_on_old_connection = connection.has_answered
         remaining = self.deadline.remaining_seconds
         if connection.has_answered:
