@@ -94,6 +94,7 @@ class Run:
             url,
             session_token=self.settings.session_token,
             timeout_seconds=self.settings.timeout_seconds,
+            waiting=self.render.waiting,
         )
 
     @cached_property
@@ -168,6 +169,7 @@ class Run:
             session_token=self.settings.session_token or token,
             timeout_seconds=self.settings.timeout_seconds,
             revive=home.start,
+            waiting=self.render.waiting,
         )
 
 
