@@ -21,7 +21,7 @@ from todo_cli.render import Renderer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from todo_cli.database.session import Database
+    from todo_cli.database.session import Database, Waiting
     from todo_cli.repository import TaskRepository
 
 
@@ -61,6 +61,7 @@ class Databases(Protocol):
         session_token: str | None,
         timeout_seconds: float,
         revive: Callable[[], None] | None = None,
+        waiting: Waiting | None = None,
     ) -> Database: ...
 
     def take_back(self, database: Database) -> None: ...
@@ -76,11 +77,16 @@ class OwnDatabases:
         session_token: str | None,
         timeout_seconds: float,
         revive: Callable[[], None] | None = None,
+        waiting: Waiting | None = None,
     ) -> Database:
         from todo_cli.database.session import Database
 
         return Database(
-            url, session_token=session_token, timeout_seconds=timeout_seconds, revive=revive
+            url,
+            session_token=session_token,
+            timeout_seconds=timeout_seconds,
+            revive=revive,
+            waiting=waiting,
         )
 
     def take_back(self, database: Database) -> None:
@@ -142,6 +148,7 @@ class Run:
             url,
             session_token=self.settings.session_token,
             timeout_seconds=self.settings.timeout_seconds,
+            waiting=self.render.waiting,
         )
 
     @cached_property
@@ -229,6 +236,7 @@ class Run:
             session_token=self.settings.session_token or token,
             timeout_seconds=self.settings.timeout_seconds,
             revive=home.start,
+            waiting=self.render.waiting,
         )
 
 
@@ -246,7 +254,7 @@ def local_time_zone(environ: Mapping[str, str]) -> str:
         try:
             if name:
                 return str(ZoneInfo(name))
-        except (ValueError, OSError):  # no such zone, or a path
+        except (KeyError, ValueError, OSError):  # no such zone, or a path
             continue
     offset = datetime.now().astimezone().strftime("%z")
     # The POSIX sign, which PostgreSQL takes here, counts west of Greenwich.

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from todo_cli.database.session import Database
+from todo_cli.database.session import Database, Waiting
 
 MOST_RESTING = 8
 """So many connections are kept for the next burst; others are closed after their run."""
@@ -32,7 +32,9 @@ class DatabasePool:
         self._lock = threading.Lock()
         self._resting: list[tuple[_Key, Database, float]] = []
 
-    def lend(self, key: _Key, revive: Callable[[], None] | None) -> Database:
+    def lend(
+        self, key: _Key, revive: Callable[[], None] | None, waiting: Waiting | None
+    ) -> Database:
         with self._lock:
             found = next((rest for rest in reversed(self._resting) if rest[0] == key), None)
             if found is not None:
@@ -44,8 +46,9 @@ class DatabasePool:
                 session_token=key.session_token,
                 timeout_seconds=key.timeout_seconds,
                 revive=revive,
+                waiting=waiting,
             )
-        found[1].lend(revive)
+        found[1].lend(revive, waiting)
         return found[1]
 
     def take_back(self, key: _Key, database: Database) -> None:
@@ -92,9 +95,10 @@ class RunDatabases:
         session_token: str | None,
         timeout_seconds: float,
         revive: Callable[[], None] | None = None,
+        waiting: Waiting | None = None,
     ) -> Database:
         key = _Key(url, session_token, timeout_seconds)
-        database = self._pool.lend(key, revive)
+        database = self._pool.lend(key, revive, waiting)
         self._lent.append((key, database))
         return database
 
