@@ -17,9 +17,9 @@ from sqlalchemy.exc import DBAPIError
 
 from todo_cli.errors import (
     DatabaseFault,
+    DatabaseLoginRefused,
     DatabaseUnreachable,
     InvalidInput,
-    NotLoggedIn,
     RuleViolated,
     SchemaBehind,
     TodoError,
@@ -68,8 +68,8 @@ _CONFLICT = Fault(Retry.SOON, DatabaseFault, "The statement collided with anothe
 BY_TEXT: dict[str, Fault] = {
     "password authentication failed for user": Fault(
         Retry.NEVER,
-        NotLoggedIn,
-        "The database refused the user name or password of its URL.",
+        DatabaseLoginRefused,
+        "The database refused the user name or password of its URL (not those of your account).",
         "Check the URL in the Neon console, or log in again: todo login --database-url …",
     ),
     "connection refused": _UNREACHABLE,
@@ -112,6 +112,7 @@ BY_SQLSTATE: dict[str, Fault] = {
     "42883": _SCHEMA,
     "42501": Fault(Retry.NEVER, RuleViolated, "The database does not allow that to you."),
     "22021": Fault(Retry.NEVER, InvalidInput, "The text holds a character that cannot be stored."),
+    "22023": Fault(Retry.NEVER, InvalidInput, "The database refused a value of that form."),
     "53100": Fault(Retry.NEVER, DatabaseFault, "The database's storage is full."),
 }
 
@@ -134,6 +135,16 @@ def translated() -> Iterator[None]:
         raise translation(error.orig) from error
     except psycopg.Error as error:
         raise translation(error) from error
+
+
+@contextmanager
+def settled() -> Iterator[None]:
+    """As `translated`, where nothing is tried again: what might pass is final too."""
+    try:
+        with translated():
+            yield
+    except TransientFault as fault:
+        raise fault.final from fault
 
 
 def translation(error: BaseException | None) -> Exception:

@@ -10,15 +10,17 @@ next client. (psycopg's own BEGIN and `commit()` would each force a round trip.)
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import psycopg
+from psycopg.rows import dict_row
 from sqlalchemy import Engine, create_engine, event
 from sqlmodel import Session
 
 from todo_cli.database import dialect, faults
-from todo_cli.errors import NotLoggedIn
+from todo_cli.errors import NotLoggedIn, SessionEnded
 
 T = TypeVar("T")
 
@@ -27,10 +29,24 @@ CONNECT_TIMEOUT_SECONDS = 15
 
 APP_ROLE = "todo_app"
 IDENTITY = """
-select set_config('role', %s, true), set_config('todo.session_token', %s, true),
-    set_config('statement_timeout', %s, true), todo_auth.resume_session()
+select pg_catalog.set_config('role', %s, true),
+    pg_catalog.set_config('search_path', 'pg_catalog, public, pg_temp', true),
+    pg_catalog.set_config('todo.session_token', %s, true),
+    pg_catalog.set_config('statement_timeout', %s, true), todo_auth.resume_session()
 """
-"""One row. The last column is the user's id, NULL where the token is of nobody (any more)."""
+"""One row. The last column is the user's id, NULL where the token is of nobody (any more).
+
+A search path and temporary tables that somebody left behind in a pooler's connection shadow
+nothing: the path is ours, and everything before the statement is named in full.
+"""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One statement that calls a function of `todo_auth`; `values` by the names in it."""
+
+    sql: str
+    values: Mapping[str, object] = field(default_factory=dict)
 
 
 class Database:
@@ -65,10 +81,17 @@ class Database:
         """
         if self._session_token is None:
             raise NotLoggedIn("Nobody is logged in.")
-        try:
-            return self._attempt(work)
-        except faults.TransientFault:
-            return self._retry(work)
+        return self._patiently(lambda: self._attempt(work))
+
+    def call(self, *calls: Call) -> list[dict[str, Any]]:
+        """Make calls of `todo_auth`, each in a transaction of its own; answer the last one's rows.
+
+        One round trip, however many. Nobody need be logged in, but where there is a token it must
+        be somebody's. Every call must bear repeating.
+
+        Raises: as `run`.
+        """
+        return self._patiently(lambda: self._attempt_calls(calls))
 
     def close(self) -> None:
         """Give back the connections. The next use opens new ones."""
@@ -79,7 +102,44 @@ class Database:
         with faults.translated(), Session(self._connected_engine(), autoflush=False) as session:
             return work(session)
 
-    def _retry(self, work: Callable[[Session], T]) -> T:
+    def _attempt_calls(self, calls: Sequence[Call]) -> list[dict[str, Any]]:
+        with faults.translated():
+            pooled = self._connected_engine().raw_connection()
+            connection = pooled.driver_connection
+            assert isinstance(connection, psycopg.Connection)
+            try:
+                rows = self._send_calls(connection, calls)
+            except BaseException:
+                pooled.invalidate()  # a transaction may have been left open
+                raise
+            pooled.close()
+            return rows
+
+    def _send_calls(
+        self, connection: psycopg.Connection[Any], calls: Sequence[Call]
+    ) -> list[dict[str, Any]]:
+        """Send all in one pipeline: `commit` as a statement is one that nobody waits for."""
+        identity = connection.cursor()
+        cursor = connection.cursor(row_factory=dict_row)
+        with connection.pipeline():
+            for call in calls[:-1]:
+                connection.execute("begin")
+                self._identify(connection.cursor())
+                connection.execute(call.sql.encode(), call.values)
+                connection.execute("commit")
+            self._identify(identity)
+            cursor.execute(calls[-1].sql.encode(), calls[-1].values)
+        if self._session_token is not None:
+            _require_user(identity)
+        return cursor.fetchall()
+
+    def _patiently(self, work: Callable[[], T]) -> T:
+        try:
+            return work()
+        except faults.TransientFault:
+            return self._retry(work)
+
+    def _retry(self, work: Callable[[], T]) -> T:
         from todo_cli.database.retry import retry
 
         def before_retry(fault: faults.TransientFault) -> None:
@@ -87,7 +147,7 @@ class Database:
                 self._revive()
 
         return retry(
-            lambda: self._attempt(work),
+            work,
             timeout_seconds=self._timeout_seconds,
             before_retry=before_retry,
         )
@@ -124,10 +184,9 @@ class Database:
         """Send identity and statement in one pipeline; in place of the dialect's own execute."""
         connection = cursor.connection
         identity = connection.cursor()
-        limit_milliseconds = str(int(self._timeout_seconds * 1000))
         try:
             with connection.pipeline():
-                identity.execute(IDENTITY, (APP_ROLE, self._session_token, limit_milliseconds))
+                self._identify(identity)
                 cursor.execute(statement.encode(), parameters)
         except psycopg.Error:
             # The statement may have failed just because it was nobody's.
@@ -137,8 +196,12 @@ class Database:
         _require_user(identity)
         return True
 
+    def _identify(self, identity: psycopg.Cursor[Any]) -> None:
+        limit_milliseconds = str(int(self._timeout_seconds * 1000))
+        identity.execute(IDENTITY, (APP_ROLE, self._session_token or "", limit_milliseconds))
+
 
 def _require_user(identity: psycopg.Cursor[Any]) -> None:
     row = identity.fetchone()
     if row is not None and row[-1] is None:
-        raise NotLoggedIn("The session has ended, or its token is unknown.")
+        raise SessionEnded("The session has ended, or its token is unknown.")

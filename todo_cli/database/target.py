@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from todo_cli.errors import InvalidInput
 
 SCHEMES = ("postgres", "postgresql")
 URL_VARIABLES = ("TODO_DATABASE_URL", "DATABASE_URL")
 EMBEDDED = "embedded"
+KEPT = "login"
+"""The source of a URL that `todo login --database-url` kept."""
+
+_POOLER = re.compile(r"^([^.]+)-pooler(\.)")
 _URL_HINT = "A database URL looks like postgresql://user:password@host/database"
 
 
@@ -32,6 +37,22 @@ class Target:
             return "the embedded database"
         parts = urlsplit(self.url)
         return f"{parts.hostname or 'the local socket'}/{unquote(parts.path.lstrip('/'))}"
+
+    @property
+    def name(self) -> str:
+        """What the database's session is kept under: the same for every user and option of a URL.
+
+        A session is the database's, so Neon's pooled and direct host share it.
+        """
+        if self.is_embedded:
+            return EMBEDDED
+        parts = urlsplit(self.url)
+        asked = dict(parse_qsl(parts.query))
+        host = _POOLER.sub(r"\1\2", parts.hostname or asked.get("host", "localhost"))
+        port = parts.port or asked.get("port", "5432")
+        user = unquote(parts.username or "")
+        database = unquote(parts.path.lstrip("/")) or asked.get("dbname", "") or user
+        return f"{host}:{port}/{database}"
 
 
 def chosen_url(flag: str | None, environ: Mapping[str, str]) -> tuple[str, str] | None:
