@@ -121,10 +121,10 @@ class Run:
         On the embedded database, which is made where there is none, always somebody.
         """
         if self.settings.session_token:
-            self._prepare_embedded()
+            self.prepare_embedded()
             return Login(self.settings.session_token, TOKEN_VARIABLE)
         if self.target.is_embedded:
-            return Login(self._prepare_embedded(), "file")
+            return Login(self.prepare_embedded(), "file")
         found = self.credentials.find(self.target.name)
         return None if found is None else Login(found[0].token, found[1].value)
 
@@ -140,7 +140,7 @@ class Run:
     @cached_property
     def door(self) -> Accounts:
         """The accounts of the database, as seen by nobody: to come in by."""
-        self._prepare_embedded()
+        self.prepare_embedded()
         return self._make_accounts(self._nobodys_database)
 
     def use_database(self, url: str) -> None:
@@ -152,7 +152,7 @@ class Run:
 
     def use_token(self, token: str, source: str) -> Accounts:
         """Let the rest of the run be of whose session the token is."""
-        self._prepare_embedded()
+        self.prepare_embedded()
         self.__dict__["login"] = Login(token, source)
         return self.accounts
 
@@ -287,7 +287,7 @@ class Run:
     def _nobodys_database(self) -> Database:
         return self._make_database(None)
 
-    def _prepare_embedded(self) -> str:
+    def prepare_embedded(self) -> str:
         """See that the embedded database is there, if it is the target; answer its own token."""
         if not self.target.is_embedded:
             return ""

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from todo_cli.commands.options import TodoCommand, TodoGroup, current_run
+
+if TYPE_CHECKING:
+    from todo_cli.context import Run
+    from todo_cli.database.target import Target
+
+UNPOOLED_VARIABLES = ("TODO_DATABASE_URL_UNPOOLED", "DATABASE_URL_UNPOOLED")
 
 db = typer.Typer(
     cls=TodoGroup,
@@ -37,8 +43,7 @@ def grant(
     from todo_cli.admin import grants
 
     run = current_run(ctx)
-    target = run.target
-    run.render.note(f"Target: {target.label}")
+    target = _named_target(run)
     if revoke:
         grants.revoke(target.url, name)
         run.render.note(f"Took away the role {name}.")
@@ -52,3 +57,19 @@ def grant(
         run.render.facts({"role": name, "url": url, "database": target.label})
     else:
         run.render.line(url)
+
+
+def _named_target(run: Run) -> Target:
+    """The database to work on, by its direct host where one is named; told on stderr."""
+    from todo_cli.database.target import Target, checked_url
+
+    target = run.target
+    if run.options.database_url is None:
+        for variable in UNPOOLED_VARIABLES:
+            if url := run.invocation.environ.get(variable):
+                target = Target(checked_url(url, variable), variable)
+                break
+    run.render.note(f"Target: {target.label}")
+    if target.is_embedded:
+        run.prepare_embedded()
+    return target
