@@ -49,7 +49,8 @@ def empty_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 def no_keyring(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reaches the keyring of the machine's user; one that needs one brings it."""
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
-    keyring.set_keyring(keyring.backends.fail.Keyring())
+    absent = keyring.backends.fail.Keyring()  # type: ignore[no-untyped-call]  # untyped library
+    keyring.set_keyring(absent)
 
 
 @pytest.fixture

@@ -233,7 +233,11 @@ begin
         values (
             new_id, sign_up.token, clock_timestamp() + interval '168 hours',
             left(sign_up.user_agent, 200)
-        );
+        )
+        on conflict do nothing;
+        if not found then
+            raise exception 'malformed token' using errcode = 'invalid_parameter_value';
+        end if;
     end if;
     -- No row: the address is taken. A repeated try finds what the first one made, by its token.
     return query

@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 
 import keyring
-import keyring.backend
 import pytest
 
 from tests.support import keyrings
@@ -74,7 +73,7 @@ def test_nothing_secret_is_written_beside_a_keyring(
 )
 def test_a_keyring_that_does_not_work_says_so_without_a_secret(
     book: CredentialBook,
-    backend: type[keyring.backend.KeyringBackend] | None,
+    backend: type[keyrings.WorkingKeyring] | None,
     sentence: str,
 ) -> None:
     if backend is not None:
@@ -93,7 +92,7 @@ def test_a_keyring_that_does_not_work_says_so_without_a_secret(
 
 @pytest.mark.parametrize("backend", [keyrings.FailsWhenWriting, keyrings.ForgetfulKeyring])
 def test_a_keyring_that_does_not_keep_is_found_out(
-    book: CredentialBook, backend: type[keyring.backend.KeyringBackend]
+    book: CredentialBook, backend: type[keyrings.WorkingKeyring]
 ) -> None:
     keyring.set_keyring(backend())
     with pytest.raises(CredentialStoreError) as caught:
