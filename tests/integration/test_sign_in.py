@@ -135,6 +135,24 @@ def test_logging_in_and_changing_the_password_cost_two_round_trips_and_registeri
     assert counts == [1, 2, 2, 1, 1]
 
 
+def test_no_statement_holds_a_secret(place: Place, postgres: Postgres) -> None:
+    """Statements are seen in `pg_stat_activity` and in logs; values are sent beside them."""
+    name = place.url.partition("@/")[2].partition("?")[0]
+    with WireProxy(upstream=UnixUpstream(postgres.socket_dir)) as proxy:
+        url = f"postgresql://todo@{proxy.host}:{proxy.port}/{name}"
+        accounts = Accounts(place.open_database(url, None), user_agent="x")
+        _, first = accounts.register(ADA, "Ada", PASSWORD)
+        _, second = accounts.log_in(ADA, PASSWORD)
+        Accounts(place.open_database(url, second), user_agent="x").change_password(
+            PASSWORD, "battery staple"
+        )
+        statements = "\n".join(proxy.stats.queries)
+    ((salt, key),) = place.execute("select left(password, 32), right(password, 128) from accounts")
+    assert "attempt_sign_in" in statements and "change_password" in statements
+    for secret in (PASSWORD, "battery staple", first, second, salt, key, ADA):
+        assert secret not in statements
+
+
 def test_the_salt_of_an_unknown_address_looks_real_and_stays(place: Place, ada: str) -> None:
     def salt(email: str) -> str:
         rows = place.call("select todo_auth.password_salt(%(email)s) as salt", email=email)

@@ -6,6 +6,7 @@ import json
 import os
 import stat
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import keyring
@@ -78,10 +79,11 @@ def test_a_keyring_that_does_not_work_says_so_without_a_secret(
 ) -> None:
     if backend is not None:
         keyring.set_keyring(backend())
-    for use in (
+    uses: list[Callable[[], None]] = [
         lambda: book.check(StoreKind.KEYRING),
         lambda: book.keep(NAME, CREDENTIAL, StoreKind.KEYRING, as_default=True),
-    ):
+    ]
+    for use in uses:
         with pytest.raises(CredentialStoreError) as caught:
             use()
         assert caught.value.message == sentence

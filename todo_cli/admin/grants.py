@@ -26,7 +26,8 @@ _PASSWORD_BYTES = 24
 
 _STATE = """
 select
-    pg_catalog.to_regrole(%(app)s) is not null as has_app,
+    pg_catalog.to_regrole(%(app)s) is not null
+        and pg_catalog.to_regnamespace('todo_auth') is not null as has_app,
     pg_catalog.to_regrole(%(name)s) is not null as exists,
     pg_catalog.shobj_description(pg_catalog.to_regrole(%(name)s), 'pg_authid') = %(mark)s as is_ours
 """
@@ -52,7 +53,8 @@ def grant(url: str, name: str) -> str:
     _check(name)
     password = secrets.token_urlsafe(_PASSWORD_BYTES)
     with faults.settled(), _connect(url) as connection:
-        if _state(connection, name)[1]:
+        exists, _ = _state(connection, name)
+        if exists:
             raise RoleRefused(
                 f"There is a role {name} already.",
                 hint=f"Choose another name, or take it away: todo db grant {name} --revoke",
@@ -70,7 +72,7 @@ def revoke(url: str, name: str) -> None:
     """
     _check(name)
     with faults.settled(), _connect(url) as connection:
-        _, exists, is_ours = _state(connection, name)
+        exists, is_ours = _state(connection, name)
         if not exists or not is_ours:
             raise RoleRefused(
                 f"There is no role {name} that todo db grant made.",
@@ -131,15 +133,14 @@ def _connect(url: str) -> psycopg.Connection[tuple[object, ...]]:
     )
 
 
-def _state(
-    connection: psycopg.Connection[tuple[object, ...]], name: str
-) -> tuple[bool, bool, bool]:
+def _state(connection: psycopg.Connection[tuple[object, ...]], name: str) -> tuple[bool, bool]:
+    """Whether there is such a role, and whether `grant` made it."""
     values = {"app": APP_ROLE, "name": name, "mark": MARK}
     row = connection.execute(_STATE, values).fetchone()
     assert row is not None
     if not row[0]:
         raise SchemaBehind("The database's schema is missing or behind.")
-    return True, bool(row[1]), bool(row[2])
+    return bool(row[1]), bool(row[2])
 
 
 def _check(name: str) -> None:
