@@ -360,7 +360,7 @@ def local_time_zone(environ: Mapping[str, str]) -> str:
         try:
             if name:
                 return str(ZoneInfo(name))
-        except (ValueError, OSError):  # no such zone, or a path
+        except (KeyError, ValueError, OSError):  # no such zone, or a path
             continue
     offset = datetime.now().astimezone().strftime("%z")
     # The POSIX sign, which PostgreSQL takes here, counts west of Greenwich.

@@ -105,9 +105,17 @@ class Renderer:
         else:
             self.records(tasks)
 
-    def tasks(self, tasks: Sequence[Task]) -> None:
-        """A JSON array of tasks."""
-        self._document([task_document(task) for task in tasks])
+    def task_json(self, task: Task) -> str:
+        """One task as an element of `json_array`."""
+        return self._json_text(task_document(task))
+
+    def json_array(self, elements: Sequence[str]) -> None:
+        """A JSON array of what `task_json` made, on lines of their own for a terminal."""
+        if not elements or not self._stdout.isatty():
+            self._stdout.write(f"[{','.join(elements)}]\n")
+        else:
+            body = ",\n".join(elements).replace("\n", "\n  ")
+            self._stdout.write(f"[\n  {body}\n]\n")
 
     def json_lines(self, tasks: Iterable[Task]) -> None:
         """One JSON object a line, written as they come."""
@@ -289,13 +297,14 @@ class Renderer:
 
     def _document(self, document: Any) -> None:
         """One JSON document: compact on a pipe, indented on a terminal."""
-        if self._stdout.isatty():
-            text = json.dumps(document, ensure_ascii=False, indent=2)
-            # JSON's own escapes are the same text to a reader of JSON, and steer no terminal.
-            text = "".join(_json_escaped(character) for character in text)
-        else:
-            text = _compact(document)
-        self._stdout.write(text + "\n")
+        self._stdout.write(self._json_text(document) + "\n")
+
+    def _json_text(self, document: Any) -> str:
+        if not self._stdout.isatty():
+            return _compact(document)
+        text = json.dumps(document, ensure_ascii=False, indent=2)
+        # JSON's own escapes are the same text to a reader of JSON, and steer no terminal.
+        return "".join(_json_escaped(character) for character in text)
 
     def _console(self) -> Console:
         return _make_console(self._stdout, self._environ)

@@ -7,10 +7,10 @@ statement bears repeating: inserts carry their identifiers, updates set and neve
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -33,6 +33,8 @@ from todo_cli.values import (
     printable,
     uuid7,
 )
+
+T = TypeVar("T")
 
 STREAM_PAGE = 2_000
 """Tasks a page when all are streamed: some hundred pages for 100,000, a few MiB each."""
@@ -88,6 +90,20 @@ class TaskRepository:
         tasks = self._read(_page_statement(query))
         self._require_start(query, tasks)
         return TaskPage(tasks, len(tasks) if with_total else None)
+
+    def collect(self, query: TaskQuery, convert: Callable[[Task], T]) -> list[T]:
+        """All tasks that fit, each converted as it is read. One round trip, however many.
+
+        A converted task may be a tenth of the task: what 100,000 take in memory depends on it.
+        """
+        statement = _page_statement(query)
+
+        def read(session: Session) -> list[T]:
+            return [convert(task) for task in session.scalars(statement).yield_per(STREAM_PAGE)]
+
+        converted = self._database.run(read)
+        self._require_start(query, converted)
+        return converted
 
     def stream(self, query: TaskQuery) -> Iterator[Task]:
         """All tasks that fit, `query.limit` at most, in bounded memory. A round trip a page."""
@@ -191,9 +207,9 @@ class TaskRepository:
         total = rows[0][1] if rows else None
         return TaskPage(tasks[:limit], len(tasks) if total is None else total)
 
-    def _require_start(self, query: TaskQuery, tasks: Sequence[Task]) -> None:
+    def _require_start(self, query: TaskQuery, found: Sequence[object]) -> None:
         """Tell the end of the list from a page that follows no task."""
-        if not tasks and query.after is not None:
+        if not found and query.after is not None:
             self.get([query.after])
 
     def _read(self, statement: Any) -> list[Task]:

@@ -112,6 +112,12 @@ def _(alice: Attacker) -> str:
     alice.be("nobody's")
     assert alice.run("execute everything") == []
     alice.run("deallocate everything")
+    alice.be(alice.scene.alice.token)
+    alice.run("begin")
+    alice.run("declare mine cursor for select * from tasks")
+    alice.be("nobody's")
+    assert alice.run("fetch all from mine") == []
+    alice.run("rollback")
     return "follow the token that is presented: no row"
 
 
@@ -551,3 +557,16 @@ def _(alice: Attacker) -> str:
         other.execute("select 1")
     assert words
     return REFUSED
+
+
+@attack("hold others up with locks: on tables, on the key of the migrations")
+def _(alice: Attacker) -> str:
+    for table in ("users in share mode", "sessions in access share mode", "accounts"):
+        alice.run("begin")
+        alice.refused(f"lock table {table}")
+    # PostgreSQL lets whoever may delete from a table lock it, and anybody take advisory locks.
+    alice.run("begin")
+    alice.run("lock table tasks in access exclusive mode")
+    alice.run("select pg_advisory_xact_lock(7307199250321003123)")
+    alice.run("rollback")
+    return "not kept off: tasks can be locked while connected; nothing is read or changed by it"

@@ -13,6 +13,8 @@ from tests.attacks.attacks import ATTACKS, Attack
 from tests.attacks.scene import WAYS, Attacker, Scene, carry_out
 from tests.conftest import Postgres
 
+ROOT = Path(__file__).parents[2]
+
 
 @pytest.fixture(scope="module")
 def scene(postgres: Postgres, template: str) -> Iterator[Scene]:
@@ -48,7 +50,7 @@ def test_the_scene_would_notice(scene: Scene) -> None:
 def test_the_table_is_printed() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tests.attacks"],
-        cwd=Path(__file__).parents[2],
+        cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
@@ -56,3 +58,5 @@ def test_the_table_is_printed() -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert all(f"| {name} | " in done.stdout for name in ATTACKS)
     assert done.stdout.endswith("0 succeeded.\n")
+    table = done.stdout.partition("\n\n")[0]
+    assert table in (ROOT / "migrations" / "README.md").read_text(encoding="utf-8")

@@ -9,11 +9,11 @@ from dataclasses import replace
 import psycopg
 import pytest
 
-from tests.conftest import Person
+from tests.support.people import Person
 from todo_cli.database.session import Database
 from todo_cli.errors import AmbiguousTask, EditConflict, NotLoggedIn, SchemaBehind, TaskNotFound
 from todo_cli.repository import STREAM_PAGE, TaskRepository
-from todo_cli.values import SortKey, TaskQuery, TaskRef, TaskState
+from todo_cli.values import SortKey, TaskQuery, TaskRef, TaskState, uuid7
 
 ALL = TaskQuery(state=TaskState.ALL)
 
@@ -64,7 +64,7 @@ def test_the_newest_come_first_and_pages_follow_each_other(tasks: TaskRepository
 def test_pages_by_keyset_give_what_the_whole_list_gives(
     tasks: TaskRepository, sort: SortKey, reverse: bool
 ) -> None:
-    add(tasks, *"banana apple Cherry apple date elder".split())
+    add(tasks, *["banana", "apple", "Cherry", "apple", "date", "elder"])
     tasks.edit(ref(2), {"description": "touched"})
     query = replace(ALL, sort=sort, reverse=reverse)
     whole = [task.number for task in tasks.page(query).tasks]
@@ -179,10 +179,9 @@ def test_the_same_add_twice_adds_once_and_takes_no_second_number(
     tasks: TaskRepository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As after a lost answer: the client sends the same identifiers again."""
-    from todo_cli import repository
 
-    ids = iter([*(made := [repository.uuid7(), repository.uuid7()]), *made])
-    monkeypatch.setattr(repository, "uuid7", lambda: next(ids))
+    ids = iter([*(made := [uuid7(), uuid7()]), *made])
+    monkeypatch.setattr("todo_cli.repository.uuid7", lambda: next(ids))
     first = tasks.add([("one", None), ("two", None)])
     assert tasks.add([("one", None), ("two", None)]) == first
     monkeypatch.undo()

@@ -25,6 +25,10 @@ one), one for the StartupMessage, one for each password or SASL message (SCRAM: 
 with `channel_binding=require` is refused by its own libpq. A "blackhole" still acknowledges TCP
 segments, so keepalives and `tcp_user_timeout` find nothing amiss; only the client's own patience
 ends it.
+
+The proxy is a thread of the test's process. What waits in C and keeps Python's lock, such as
+`get_result()` of psycopg's `pgconn`, stops the proxy as well, and waits for ever. psycopg's own
+connections and cursors do not.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a command imports, looked at in a fresh interpreter: imports are most of a command's time."""
+"""What a command imports, looked at in a fresh interpreter."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Person, Postgres
+from tests.conftest import Postgres
+from tests.support.people import Person, sign_up
 
 ROOT = Path(__file__).parents[2]
 HEAVY = {"sqlmodel", "sqlalchemy", "psycopg", "alembic", "keyring", "tenacity"}
@@ -62,7 +63,6 @@ def test_a_running_embedded_database_is_used_without_its_library(
     """A data folder as the first command leaves it, beside a server that runs."""
     from todo_cli.admin.home import SCHEMA_HEAD
     from todo_cli.database.embedded import EmbeddedServer
-    from tests.support.people import sign_up
 
     data_dir = Path(os.environ["HOME"]) / "data"
     server = EmbeddedServer(data_dir, {})
