@@ -22,11 +22,11 @@ from todo_cli.render import Renderer
 if TYPE_CHECKING:
     from todo_cli.accounts import Accounts
     from todo_cli.admin.home import EmbeddedHome
-    from todo_cli.credentials import CredentialBook, StoreKind
+    from todo_cli.credentials import CredentialBook
     from todo_cli.database.session import Database
     from todo_cli.database.target import Target
     from todo_cli.repository import TaskRepository
-    from todo_cli.values import Account
+    from todo_cli.values import Account, StoreKind
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,12 @@ import stat
 import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 from urllib.parse import quote
 
 from todo_cli.errors import CredentialStoreError
+from todo_cli.values import StoreKind
 
 T = TypeVar("T")
 
@@ -62,13 +62,6 @@ class Credential:
 
 class RubbishCredential(CredentialStoreError):
     """What is kept is no session. Logging in again replaces it."""
-
-
-class StoreKind(StrEnum):
-    """Where a session can be kept."""
-
-    KEYRING = "keyring"
-    FILE = "file"
 
 
 class Store(Protocol):

@@ -139,6 +139,13 @@ class Stats:
         return self.completed / self.total if self.total else 0.0
 
 
+class StoreKind(StrEnum):
+    """Where a session can be kept."""
+
+    KEYRING = "keyring"
+    FILE = "file"
+
+
 @dataclass(frozen=True)
 class Account:
     """Who is logged in, and until when the session lasts if it is not used."""

@@ -236,6 +236,49 @@ def test_on_a_terminal_it_is_asked(
     assert silent.exit_code == 2 and "hint: Answer with --email" in silent.stderr
 
 
+@pytest.mark.parametrize("words", [["list"], ["whoami"], ["sessions"], ["logout", "--all"]])
+def test_nobody_is_told_so(visitor: Visitor, words: list[str]) -> None:
+    result = visitor(*words)
+    if words[0] == "logout":  # what is closed is closed
+        assert (result.exit_code, result.stdout) == (0, "")
+        assert result.stderr.startswith("Nobody was logged in on ")
+        return
+    assert (result.exit_code, result.stdout) == (4, "")
+    assert result.stderr == "Error: Nobody is logged in.\nhint: Log in with: todo login\n"
+
+
+def test_a_database_without_the_schema_is_no_account_of_nobody(
+    visitor: Visitor, empty_database_url: str
+) -> None:
+    words = ["login", "--email", "ada@example.org", "--password-stdin", "--credential-store=file"]
+    result = visitor(*words, stdin=PASSWORD, environ={"TODO_DATABASE_URL": empty_database_url})
+    assert (result.exit_code, result.stdout) == (5, "")
+    assert "hint: Run: todo db upgrade" in result.stderr
+
+
+def test_a_keyring_that_hangs_does_not_hold_the_process(
+    database_url: str, empty_home: Path
+) -> None:
+    environ = {
+        **os.environ,
+        "TODO_DATABASE_URL": database_url,
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "PYTHON_KEYRING_BACKEND": "tests.support.keyrings.HangingKeyring",
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "todo_cli", "login"],
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=50,  # it would hang for sixty
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (4, "")
+    assert "The keyring did not answer within 3 seconds." in done.stderr
+    assert "--credential-store=file" in done.stderr
+
+
 def test_without_a_keyring_a_file_has_to_be_asked_for(visitor: Visitor, empty_home: Path) -> None:
     words = ["--email", "ada@example.org", "--name", "Ada", "--password-stdin"]
     refused = visitor("register", *words, stdin=PASSWORD)

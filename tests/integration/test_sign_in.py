@@ -37,7 +37,7 @@ class Place:
             return cursor.fetchall() if cursor.description else []
 
     def call(self, sql: str, **values: object) -> list[dict[str, Any]]:
-        return self.open_database(self.url, None).call(Call(sql, values))
+        return self.open_database(self.url, None).call(Call(sql, values), as_nobody=True)
 
 
 @pytest.fixture
@@ -59,6 +59,7 @@ def fail(place: Place, email: str, times: int) -> None:
         database.call(
             Call("select todo_auth.attempt_sign_in(%(email)s, %(key)s, %(token)s)", values),
             Call("select * from todo_auth.finish_sign_in(%(token)s, 'x')", values),
+            as_nobody=True,
         )
 
 
@@ -69,7 +70,8 @@ def test_a_registered_account_is_what_the_web_application_makes(place: Place) ->
         """
         select u.id, u.email_verified, a.account_id, a.provider_id, a.password, s.token,
             round(extract(epoch from s.expires_at - now()) / 86400), s.user_agent
-        from users as u join accounts as a on a.user_id = u.id join sessions as s on s.user_id = u.id
+        from users as u join accounts as a on a.user_id = u.id
+        join sessions as s on s.user_id = u.id
         """
     )
     assert (user, verified, account_id, provider) == (
@@ -257,7 +259,9 @@ def test_what_is_sent_twice_is_done_once(place: Place, ada: str) -> None:
         Call("select todo_auth.attempt_sign_in(%(email)s, %(key)s, %(token)s)", values),
         Call("select * from todo_auth.finish_sign_in(%(token)s, 'x')", values),
     )
-    first, second = (place.open_database(place.url, None).call(*calls) for _ in range(2))
+    first, second = (
+        place.open_database(place.url, None).call(*calls, as_nobody=True) for _ in range(2)
+    )
     assert first == second and first[0]["user_id"] is not None
     assert place.execute("select count(*) from sessions") == [(2,)]
 

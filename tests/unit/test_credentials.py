@@ -19,9 +19,9 @@ from todo_cli.credentials import (
     CredentialBook,
     FileStore,
     KeyringStore,
-    StoreKind,
 )
 from todo_cli.errors import CredentialStoreError
+from todo_cli.values import StoreKind
 
 NAME = "ep-1.neon.tech:5432/todo"
 CREDENTIAL = Credential("7a0c", "ada@example.org", "secret-token", "postgresql://a:secret@b/c")

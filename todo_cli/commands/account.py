@@ -6,24 +6,17 @@ which other processes can read.
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from todo_cli.commands.options import current_run
 from todo_cli.errors import InvalidInput, SessionEnded, TodoError, TokenFromEnvironment
+from todo_cli.values import StoreKind
 
 if TYPE_CHECKING:
     from todo_cli.context import Run
     from todo_cli.values import Account
-
-
-class Keeper(StrEnum):
-    """Where a session can be kept: the names of `credentials.StoreKind`, imported late."""
-
-    KEYRING = "keyring"
-    FILE = "file"
 
 
 Email = Annotated[
@@ -33,7 +26,7 @@ PasswordStdin = Annotated[
     bool, typer.Option("--password-stdin", help="Read the password from standard input.")
 ]
 CredentialStore = Annotated[
-    Keeper,
+    StoreKind,
     typer.Option("--credential-store", help="Where to keep the session; a file is less safe."),
 ]
 
@@ -45,7 +38,7 @@ def register(
         str | None, typer.Option(metavar="TEXT", help="Your name, as others see it.")
     ] = None,
     password_stdin: PasswordStdin = False,
-    credential_store: CredentialStore = Keeper.KEYRING,
+    credential_store: CredentialStore = StoreKind.KEYRING,
 ) -> None:
     """Make an account, and log in to it. It is the same account on the web.
 
@@ -71,7 +64,7 @@ def login(
     with_token: Annotated[
         bool, typer.Option("--with-token", help="Read a session token from standard input.")
     ] = False,
-    credential_store: CredentialStore = Keeper.KEYRING,
+    credential_store: CredentialStore = StoreKind.KEYRING,
 ) -> None:
     """Log in to your account, the same as on the web. `--database-url` also keeps that database.
 
@@ -94,7 +87,7 @@ def login(
     if with_token:
         token = _secret(run, "Session token: ", "--with-token", from_stdin=not run.has_terminal)
         token = token.strip()
-        _keep(run, run.use_token(token, _keeper(run, credential_store)).current(), token)
+        _keep(run, run.use_token(token, _kind(run, credential_store)).current(), token)
         return
     email = run.ask("E-mail: ", option="--email") if email is None else email
     password = _secret(run, "Password: ", "--password-stdin", from_stdin=password_stdin)
@@ -117,9 +110,10 @@ def logout(
     """
     run = current_run(ctx)
     _refuse_variable(run, "log out")
-    count = _end_session(run, everywhere=everywhere)
+    count = _end_session(run, everywhere=everywhere) if run.login else 0
     run.forget_login()
-    run.render.note(f"Logged out of {run.target.label}.")
+    was = "Logged out of" if run.login else "Nobody was logged in on"
+    run.render.note(f"{was} {run.target.label}.")
     if run.target.is_embedded:
         run.render.note("The next command logs in to its local account.")
     if run.options.json:
@@ -191,18 +185,16 @@ def _refuse_variable(run: Run, what: str) -> None:
         )
 
 
-def _prepare_to_log_in(run: Run, keeper: Keeper) -> None:
+def _prepare_to_log_in(run: Run, kind: StoreKind) -> None:
     """Find out before a password is typed or sent that a session could not be kept."""
     _refuse_variable(run, "log in")
     if not run.target.is_embedded:
-        from todo_cli.credentials import StoreKind
-
-        run.credentials.check(StoreKind(keeper))
+        run.credentials.check(kind)
 
 
-def _keeper(run: Run, asked: Keeper) -> Keeper:
+def _kind(run: Run, asked: StoreKind) -> StoreKind:
     """The embedded database uses its file without asking: its own files lie beside it."""
-    return Keeper.FILE if run.target.is_embedded else asked
+    return StoreKind.FILE if run.target.is_embedded else asked
 
 
 def _ask_for_database(run: Run) -> None:
@@ -212,9 +204,9 @@ def _ask_for_database(run: Run) -> None:
             run.use_database(url)
 
 
-def _keep_new_session(run: Run, account: Account, token: str, keeper: Keeper) -> None:
+def _keep_new_session(run: Run, account: Account, token: str, kind: StoreKind) -> None:
     """Keep a session that was just made, or end it."""
-    accounts = run.use_token(token, _keeper(run, keeper))
+    accounts = run.use_token(token, _kind(run, kind))
     try:
         _keep(run, account, token)
     except TodoError:
@@ -223,8 +215,6 @@ def _keep_new_session(run: Run, account: Account, token: str, keeper: Keeper) ->
 
 
 def _keep(run: Run, account: Account, token: str) -> None:
-    from todo_cli.credentials import StoreKind
-
     assert run.login is not None
     kind = StoreKind(run.login.source)
     # What is kept as the default is what was named for it, not what a variable says today.

@@ -83,14 +83,16 @@ class Database:
             raise NotLoggedIn("Nobody is logged in.")
         return self._patiently(lambda: self._attempt(work))
 
-    def call(self, *calls: Call) -> list[dict[str, Any]]:
+    def call(self, *calls: Call, as_nobody: bool = False) -> list[dict[str, Any]]:
         """Make calls of `todo_auth`, each in a transaction of its own; answer the last one's rows.
 
-        One round trip, however many. Nobody need be logged in, but where there is a token it must
-        be somebody's. Every call must bear repeating.
+        One round trip, however many. Every call must bear repeating. With `as_nobody` no token is
+        needed, as for logging in; a token that is there must be somebody's all the same.
 
         Raises: as `run`.
         """
+        if self._session_token is None and not as_nobody:
+            raise NotLoggedIn("Nobody is logged in.")
         return self._patiently(lambda: self._attempt_calls(calls))
 
     def close(self) -> None:
