@@ -85,7 +85,7 @@ class Accounts:
             "token": token,
             "user_agent": self._user_agent,
         }
-        rows = self._database.call(Call(_SIGN_UP, values), as_nobody=True)
+        rows = self._database.call(Call(_SIGN_UP, values), as_nobody=True, writes=True)
         if not rows:
             raise AddressTaken("There is an account with that e-mail address already.")
         return _account(rows[0]), token
@@ -160,7 +160,10 @@ class Accounts:
         token = new_token()
         attempt = _attempt(rows[0]["email"], current, rows[0]["salt"], token)
         change = Call(_CHANGE, {"token": token, "hash": new_hash})
-        _settled(self._database.call(attempt, change), wrong="The current password is wrong.")
+        _settled(
+            self._database.call(attempt, change, writes=True),
+            wrong="The current password is wrong.",
+        )
 
 
 def hash_password(password: str, *, salt: str | None = None) -> str:

@@ -308,6 +308,7 @@ class Run:
             session_token=token,
             timeout_seconds=self.settings.timeout_seconds,
             revive=self.home.start if self.target.is_embedded else None,
+            waiting=self.render.waiting,
         )
 
     def _make_accounts(self, database: Database) -> Accounts:

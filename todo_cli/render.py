@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
+from todo_cli.spinner import spinning
 from todo_cli.values import (
     AccountSession,
     DayCount,
@@ -80,6 +82,13 @@ class Renderer:
         if not self._quiet:
             self._stderr.write(printable(sentence) + "\n")
             self._stderr.flush()
+
+    def waiting(self, describe: Callable[[], str]) -> AbstractContextManager[None]:
+        """Tell a person at a terminal what a long wait is for, while it lasts."""
+        if self._quiet or not self._stderr.isatty():
+            return nullcontext()
+        is_animated = self._environ.get("TERM") != "dumb"
+        return spinning(self._stderr, describe, is_animated=is_animated)
 
     def prompt(self, question: str) -> None:
         self._stderr.write(printable(question))

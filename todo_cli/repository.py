@@ -20,7 +20,13 @@ from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 
 from todo_cli.database.session import Database
-from todo_cli.errors import AmbiguousTask, DatabaseFault, EditConflict, TaskNotFound
+from todo_cli.errors import (
+    AmbiguousTask,
+    DatabaseFault,
+    DatabaseUnreachable,
+    EditConflict,
+    TaskNotFound,
+)
 from todo_cli.models import Task
 from todo_cli.values import (
     DayCount,
@@ -42,6 +48,10 @@ STREAM_PAGE = 2_000
 CANDIDATES_SHOWN = 10
 """How many tasks an ambiguous reference lists at most."""
 
+MOST_TOGGLES = 3
+"""How often to read again where somebody else changes the same tasks at the same moment."""
+
+_NO_SYNC = {"synchronize_session": False}
 _TASKS = Task.__table__  # type: ignore[attr-defined]  # SQLModel types no __table__
 _NOT_IN_TRASH = col(Task.deleted_at).is_(None)
 
@@ -72,7 +82,7 @@ class TaskRepository:
                 added = list(session.exec(select(Task).where(col(Task.id).in_(ids))))
             return added
 
-        tasks = {task.id: task for task in self._database.run(insert)}
+        tasks = {task.id: task for task in self._database.run(insert, writes=True)}
         if len(tasks) < len(ids):
             raise DatabaseFault("The tasks were not kept.")
         return [tasks[id_] for id_ in ids]
@@ -141,15 +151,40 @@ class TaskRepository:
     def toggle(self, refs: Sequence[TaskRef]) -> list[Task]:
         """Flip completion of every task, or of none. Two round trips.
 
-        The first reads, the second sets what the first did not see: a repeated try sets the same
-        again, where a flip in one statement would flip back.
+        The first reads, the second sets, and only where the task is still as it was read: a
+        repeated try finds that it has been done, where a flip in one statement would flip back.
+
+        Raises:
+            TaskNotFound, AmbiguousTask: a reference does not mean one task outside the trash.
+            EditConflict: after a cut the tasks are neither as they were nor as they should be;
+                somebody else has changed them, and whether we have too cannot be told.
         """
-        before = {task.id: task.completed for task in self.get(refs)}
-        flipped = sa.case(
-            *((col(Task.id) == id_, not completed) for id_, completed in before.items()),
-            else_=col(Task.completed),
-        )
-        return self._update(refs, completed=flipped)
+        for _ in range(MOST_TOGGLES):
+            before = self.get(refs)
+            _refuse_trash(before)
+            tries, after = self._set_flipped(before)
+            wanted = {task.id: not task.completed for task in before}
+            if after and all(task.completed == wanted[task.id] for task in after):
+                return _in_order(refs, after)
+            if tries > 1:
+                break
+        raise EditConflict("The tasks were changed meanwhile.")
+
+    def _set_flipped(self, before: Sequence[Task]) -> tuple[int, list[Task]]:
+        """Flip what is as it was; answer how many tries that took, and the tasks as they are."""
+        flip = _flip_statement(before)
+        look = select(Task).where(col(Task.id).in_([task.id for task in before]))
+        tries = 0
+
+        def work(session: Session) -> list[Task]:
+            nonlocal tries
+            tries += 1
+            return list(session.scalars(flip, execution_options=_NO_SYNC)) or list(
+                session.scalars(look)
+            )
+
+        after = self._database.run(work, writes=True)
+        return tries, after if len(after) == len(before) else []
 
     def edit(
         self, ref: TaskRef, changes: dict[str, Any], *, unchanged_since: Task | None = None
@@ -166,6 +201,9 @@ class TaskRepository:
         edited = self._write(_update_statement([ref], changes, and_also=seen))
         if not edited:
             self._explain([ref])
+            now = self.get([ref])[0]
+            if all(getattr(now, name) == value for name, value in changes.items()):
+                return now  # our own first try, whose answer was lost
             raise EditConflict(f"Task {unchanged_since.number} was changed meanwhile.")
         return edited[0]
 
@@ -179,14 +217,33 @@ class TaskRepository:
         return self._update(refs, from_trash=True, deleted_at=None)
 
     def delete(self, refs: Sequence[TaskRef]) -> list[Task]:
-        """Delete every task for good, or none; from the trash as well. Their numbers stay used."""
+        """Delete every task for good, or none; from the trash as well. Their numbers stay used.
+
+        Raises:
+            TaskNotFound, AmbiguousTask: a reference does not mean exactly one task.
+            DatabaseUnreachable: the answer was lost, and the tasks are gone by now: what they
+                were cannot be told any more.
+        """
         matched, all_matched = _matched(refs, from_trash=True)
         statement = (
             sa.delete(Task)
             .where(col(Task.id).in_(sa.select(matched.c.id)), all_matched)
             .returning(Task)
         )
-        return self._required(refs, self._write(statement), from_trash=True)
+        tries = 0
+
+        def work(session: Session) -> list[Task]:
+            nonlocal tries
+            tries += 1
+            return list(session.scalars(statement, execution_options=_NO_SYNC))
+
+        deleted = self._database.run(work, writes=True)
+        if not deleted and tries > 1:
+            raise DatabaseUnreachable(
+                "The connection was cut while deleting; it seems to be done.",
+                hint="See what is there with: todo list --all, todo list --trash",
+            )
+        return self._required(refs, deleted, from_trash=True)
 
     def stats(self, today: date, days: int, time_zone: str) -> Stats:
         """The figures for `days` days up to `today`, days being those of the time zone."""
@@ -222,9 +279,9 @@ class TaskRepository:
         return self._required(refs, self._write(statement), from_trash=from_trash)
 
     def _write(self, statement: Any) -> list[Task]:
-        options = {"synchronize_session": False}
         return self._database.run(
-            lambda session: list(session.scalars(statement, execution_options=options))
+            lambda session: list(session.scalars(statement, execution_options=_NO_SYNC)),
+            writes=True,
         )
 
     def _required(
@@ -236,12 +293,39 @@ class TaskRepository:
 
     def _explain(self, refs: Sequence[TaskRef], *, from_trash: bool = False) -> None:
         """Find out why nothing was changed, and raise it. The only second query there is."""
-        for task in self.get(refs):
-            if task.deleted_at is not None and not from_trash:
-                raise TaskNotFound(
-                    f"Task {task.number} is in the trash.",
-                    hint=f"Bring it back with: todo restore {task.number}",
-                )
+        tasks = self.get(refs)
+        if not from_trash:
+            _refuse_trash(tasks)
+
+
+def _refuse_trash(tasks: Sequence[Task]) -> None:
+    for task in tasks:
+        if task.deleted_at is not None:
+            raise TaskNotFound(
+                f"Task {task.number} is in the trash.",
+                hint=f"Bring it back with: todo restore {task.number}",
+            )
+
+
+def _flip_statement(before: Sequence[Task]) -> sa.Executable:
+    """Flip all of the tasks, if each is still as it was read; else none."""
+    unchanged = sa.or_(
+        *(
+            sa.and_(_TASKS.c.id == task.id, _TASKS.c.updated_at == task.updated_at)
+            for task in before
+        )
+    )
+    # Locked before they are counted, so that it is all or nothing also where somebody else changes
+    # one of them at the same moment; in one order, so that two of us do not wait for each other.
+    fitting = sa.select(_TASKS.c.id).where(unchanged).order_by(_TASKS.c.id).with_for_update()
+    locked = fitting.cte("locked")
+    locked_count = sa.select(sa.func.count()).select_from(locked).scalar_subquery()
+    return (
+        sa.update(Task)
+        .where(col(Task.id).in_(sa.select(locked.c.id)), locked_count == len(before))
+        .values(completed=sa.not_(col(Task.completed)))
+        .returning(Task)
+    )
 
 
 def _insert_once(

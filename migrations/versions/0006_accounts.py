@@ -98,7 +98,7 @@ declare
     is_closed boolean;
 begin
     if token !~ '^[A-Za-z0-9_-]{32,128}$' then
-        raise exception 'malformed token' using errcode = 'invalid_parameter_value';
+        raise exception 'malformed token' using errcode = 'check_violation';
     end if;
     select u.id, substr(a.password, 34) as derived_key into stored
     from public.users as u
@@ -216,13 +216,13 @@ begin
     if length(address) > 254 or address <> lower(address) or address !~
         '^([a-z0-9_''+-]+\.)*[a-z0-9_''+-]*[a-z0-9_+-]@([a-z0-9][a-z0-9-]*\.)+[a-z]{2,}$'
     then
-        raise exception 'malformed e-mail address' using errcode = 'invalid_parameter_value';
+        raise exception 'malformed e-mail address' using errcode = 'check_violation';
     elsif called !~ '\S' or length(called) > 200 or called ~ '[\u0001-\u001F\u007F-\u009F]' then
-        raise exception 'malformed name' using errcode = 'invalid_parameter_value';
+        raise exception 'malformed name' using errcode = 'check_violation';
     elsif password_hash !~ '^[0-9a-f]{32}:[0-9a-f]{128}$' then
-        raise exception 'malformed password hash' using errcode = 'invalid_parameter_value';
+        raise exception 'malformed password hash' using errcode = 'check_violation';
     elsif token !~ '^[A-Za-z0-9_-]{32,128}$' then
-        raise exception 'malformed token' using errcode = 'invalid_parameter_value';
+        raise exception 'malformed token' using errcode = 'check_violation';
     end if;
     insert into public.users (email, name) values (address, called)
     on conflict do nothing returning id into new_id;
@@ -236,7 +236,7 @@ begin
         )
         on conflict do nothing;
         if not found then
-            raise exception 'malformed token' using errcode = 'invalid_parameter_value';
+            raise exception 'malformed token' using errcode = 'check_violation';
         end if;
     end if;
     -- No row: the address is taken. A repeated try finds what the first one made, by its token.
@@ -259,7 +259,7 @@ declare
     settled record;
 begin
     if password_hash !~ '^[0-9a-f]{32}:[0-9a-f]{128}$' then
-        raise exception 'malformed password hash' using errcode = 'invalid_parameter_value';
+        raise exception 'malformed password hash' using errcode = 'check_violation';
     end if;
     settled := todo_auth.settle_attempt(token);
     if settled.outcome = 'right' and settled.user_id is distinct from me then

@@ -400,16 +400,16 @@ def _(alice: Attacker) -> str:
     for text in hostile:
         alice.run("select length(todo_auth.password_salt(%s))", text)
         alice.run("select * from todo_auth.finish_sign_in(%s, %s)", text, text)
-        alice.refused(_ATTEMPT, text, text, text, sqlstate="22023")
+        alice.refused(_ATTEMPT, text, text, text, sqlstate="23514")
         alice.run(_ATTEMPT, text, text, new_token())
         alice.refused(
             "select todo_auth.sign_up(%s, 'x', %s, %s, 'x')",
             text,
             "0" * 161,
             new_token(),
-            sqlstate="22023",
+            sqlstate="23514",
         )
-        alice.refused("select todo_auth.change_password(%s, %s)", text, text, sqlstate="22023")
+        alice.refused("select todo_auth.change_password(%s, %s)", text, text, sqlstate="23514")
     good = ("new@example.org", "New", f"{'0' * 32}:{'0' * 128}", new_token())
     for position, bad in (
         (0, "BOB@example.org"),
@@ -419,7 +419,7 @@ def _(alice: Attacker) -> str:
         (3, "short"),
     ):
         values = [*good[:position], bad, *good[position + 1 :]]
-        alice.refused("select todo_auth.sign_up(%s, %s, %s, %s, 'x')", *values, sqlstate="22023")
+        alice.refused("select todo_auth.sign_up(%s, %s, %s, %s, 'x')", *values, sqlstate="23514")
     for function in ("password_salt(null)", "revoke_session(null)", "finish_sign_in(null, null)"):
         alice.run(f"select todo_auth.{function}")
     return "malformed values: refused; others: no effect"
@@ -468,7 +468,7 @@ def _(alice: Attacker) -> str:
     new_hash = f"{'0' * 32}:{'0' * 128}"
     sign_up = "select user_id from todo_auth.sign_up(%s, 'Eve', %s, %s, 'x')"
     assert alice.run(sign_up, bob.email, new_hash, new_token()) == []
-    words = alice.refused(sign_up, "eve@example.org", new_hash, bob.token, sqlstate="22023")
+    words = alice.refused(sign_up, "eve@example.org", new_hash, bob.token, sqlstate="23514")
     assert "token" in words
     return "no account; tells that the address is taken, as the web does"
 

@@ -462,7 +462,7 @@ class _Orders:
         self.refusals: list[_Refusal] = []
         self.cuts: list[_Cut] = []
         self.is_asleep = False
-        self._awake_at = 0.0
+        self.awake_at = 0.0
 
     def due_cut(self, connection: _Connection, side: Side) -> _Cut | None:
         """The cut that is due now that the connection has seen one more message, used up once."""
@@ -489,8 +489,8 @@ class _Orders:
         now = asyncio.get_running_loop().time()
         if self.is_asleep:
             self.is_asleep = False
-            self._awake_at = now + seconds
-        await asyncio.sleep(max(0.0, self._awake_at - now))
+            self.awake_at = now + seconds
+        await asyncio.sleep(max(0.0, self.awake_at - now))
 
 
 class _Connection:
@@ -878,6 +878,7 @@ class WireProxy:
         self.orders.refusals.clear()
         self.orders.cuts.clear()
         self.orders.is_asleep = False
+        self.orders.awake_at = 0.0
 
     def _check(self, how: Ending) -> None:
         if how == "rst" and self.listen:

@@ -8,14 +8,20 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import psycopg
 from psycopg import sql
 
-from todo_cli.database import faults
-from todo_cli.database.session import APP_ROLE, CONNECT_TIMEOUT_SECONDS
+from todo_cli.database import connecting, faults, target
+from todo_cli.database.connecting import Deadline
+from todo_cli.database.session import APP_ROLE
 from todo_cli.errors import InvalidInput, RoleRefused, SchemaBehind
+
+TIMEOUT_SECONDS = 60.0
 
 MARK = "todo: for people"
 """The comment on every role that was made here; no other one is taken away."""
@@ -52,7 +58,7 @@ def grant(url: str, name: str) -> str:
     """
     _check(name)
     password = secrets.token_urlsafe(_PASSWORD_BYTES)
-    with faults.settled(), _connect(url) as connection:
+    with _connected(url) as connection:
         exists, _ = _state(connection, name)
         if exists:
             raise RoleRefused(
@@ -71,7 +77,7 @@ def revoke(url: str, name: str) -> None:
         TodoError: the database refused; nothing was changed.
     """
     _check(name)
-    with faults.settled(), _connect(url) as connection:
+    with _connected(url) as connection:
         exists, is_ours = _state(connection, name)
         if not exists or not is_ours:
             raise RoleRefused(
@@ -89,7 +95,7 @@ def revoke(url: str, name: str) -> None:
         connection.execute(sql.SQL("drop role {}").format(role))
 
 
-def _make(connection: psycopg.Connection[tuple[object, ...]], name: str, password: str) -> None:
+def _make(connection: connecting.Connection, name: str, password: str) -> None:
     role = sql.Identifier(name)
     for statement in (
         "create role {} login inherit password {}",
@@ -110,30 +116,31 @@ def _make(connection: psycopg.Connection[tuple[object, ...]], name: str, passwor
         raise RoleRefused(f"The role {name} could pass row-level security; it was not made.")
 
 
-def _as_sent(
-    connection: psycopg.Connection[tuple[object, ...]], url: str, name: str, password: str
-) -> str:
+def _as_sent(connection: psycopg.Connection[Any], url: str, name: str, password: str) -> str:
     """The password as the statement holds it: a SCRAM verifier, so that no log holds the password.
 
     Neon takes plain passwords only, since its proxy has to know them too.
     """
-    if (urlsplit(url).hostname or "").endswith(".neon.tech"):
+    if (urlsplit(url).hostname or "").endswith(target.NEON_DOMAIN):
         return password
     pgconn = connection.pgconn
     return pgconn.encrypt_password(password.encode(), name.encode(), b"scram-sha-256").decode()
 
 
-def _connect(url: str) -> psycopg.Connection[tuple[object, ...]]:
-    """A connection whose statements are one transaction: all is made, or nothing."""
-    return psycopg.connect(
-        url,
-        connect_timeout=CONNECT_TIMEOUT_SECONDS,
-        application_name="todo",
-        prepare_threshold=None,
-    )
+@contextmanager
+def _connected(url: str) -> Iterator[connecting.Connection]:
+    """A connection in one transaction: all is made, or nothing."""
+    parameters = target.connection_parameters(url)
+    deadline = Deadline(TIMEOUT_SECONDS)
+    with (
+        faults.settled(),
+        connecting.connect(parameters, deadline) as connection,
+        connection.transaction(),
+    ):
+        yield connection
 
 
-def _state(connection: psycopg.Connection[tuple[object, ...]], name: str) -> tuple[bool, bool]:
+def _state(connection: connecting.Connection, name: str) -> tuple[bool, bool]:
     """Whether there is such a role, and whether `grant` made it."""
     values = {"app": APP_ROLE, "name": name, "mark": MARK}
     row = connection.execute(_STATE, values).fetchone()

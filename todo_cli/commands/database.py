@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from todo_cli.context import Run
     from todo_cli.database.target import Target
 
-UNPOOLED_VARIABLES = ("TODO_DATABASE_URL_UNPOOLED", "DATABASE_URL_UNPOOLED")
-
 db = typer.Typer(
     cls=TodoGroup,
     rich_markup_mode=None,
@@ -61,14 +59,10 @@ def grant(
 
 def _named_target(run: Run) -> Target:
     """The database to work on, by its direct host where one is named; told on stderr."""
-    from todo_cli.database.target import Target, checked_url
+    from todo_cli.database.target import Target, chosen_direct_url
 
-    target = run.target
-    if run.options.database_url is None:
-        for variable in UNPOOLED_VARIABLES:
-            if url := run.invocation.environ.get(variable):
-                target = Target(checked_url(url, variable), variable)
-                break
+    chosen = chosen_direct_url(run.options.database_url, run.invocation.environ)
+    target = run.target if chosen is None else Target(*chosen)
     run.render.note(f"Target: {target.label}")
     if target.is_embedded:
         run.prepare_embedded()
