@@ -100,6 +100,14 @@ class Database:
         if self._engine is not None:
             self._engine.dispose()
 
+    def _attempt_until(
+        self, deadline: Deadline, work: Callable[[Session], T], progress: _Progress
+    ) -> T:
+        try:
+            return self._attempt(work, deadline, progress)
+        except faults.TransientFault as fault:
+            return self._retry(work, fault, deadline, progress)
+
     def _attempt(self, work: Callable[[Session], T], deadline: Deadline, progress: _Progress) -> T:
         self._current.begin(deadline, progress)
         try:
