@@ -139,6 +139,36 @@ class Stats:
         return self.completed / self.total if self.total else 0.0
 
 
+class StoreKind(StrEnum):
+    """Where a session can be kept."""
+
+    KEYRING = "keyring"
+    FILE = "file"
+
+
+@dataclass(frozen=True)
+class Account:
+    """Who is logged in, and until when the session lasts if it is not used."""
+
+    user_id: UUID
+    email: str
+    name: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
+class AccountSession:
+    """One session of an account, from here or from the web. Never its token."""
+
+    id: UUID
+    is_current: bool
+    created_at: datetime
+    updated_at: datetime
+    expires_at: datetime
+    ip_address: str | None
+    user_agent: str | None
+
+
 def uuid7() -> UUID:
     """A time-ordered UUID (RFC 9562, version 7), made by the client before the first try.
 
