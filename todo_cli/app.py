@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from todo_cli import __version__
-from todo_cli.commands import tasks
+from todo_cli.commands import database, tasks
 from todo_cli.commands.options import TodoCommand, TodoGroup, current_run
 from todo_cli.context import Invocation, Run
 from todo_cli.errors import ExitCode, InvalidInput, TodoError
@@ -65,6 +65,7 @@ for _function in (
 ):
     app.command(_function.__name__.rstrip("_"), cls=TodoCommand)(_function)
 app.command("ls", cls=TodoCommand, hidden=True)(tasks.list_)
+app.add_typer(database.db, name="db")
 
 
 def run(invocation: Invocation) -> int:

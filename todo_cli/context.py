@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, TextIO, TypeVar
 
 from todo_cli.config import Settings
 from todo_cli.errors import InvalidInput
@@ -20,7 +20,10 @@ from todo_cli.render import Renderer
 
 if TYPE_CHECKING:
     from todo_cli.database.session import Database
+    from todo_cli.render_database import DatabaseRenderer
     from todo_cli.repository import TaskRepository
+
+AnyRenderer = TypeVar("AnyRenderer", bound=Renderer)
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,17 @@ class Run:
 
     @cached_property
     def render(self) -> Renderer:
-        return Renderer(
+        return self._make_renderer(Renderer)
+
+    @cached_property
+    def database_render(self) -> DatabaseRenderer:
+        """What the `todo db` commands write with."""
+        from todo_cli.render_database import DatabaseRenderer
+
+        return self._make_renderer(DatabaseRenderer)
+
+    def _make_renderer(self, kind: type[AnyRenderer]) -> AnyRenderer:
+        return kind(
             stdout=self.invocation.stdout,
             stderr=self.invocation.stderr,
             environ=self.invocation.environ,

@@ -1,0 +1,230 @@
+"""The commands for administrators: `todo db …`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from todo_cli.commands.options import TodoCommand, TodoGroup, current_run
+
+if TYPE_CHECKING:
+    from todo_cli.admin.migrate import IndexProgress, Revision
+    from todo_cli.context import Run
+    from todo_cli.database.target import Target
+    from todo_cli.render_database import Progress
+
+db = typer.Typer(
+    cls=TodoGroup,
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    help="For administrators: migrations, demonstration data, checks, archive, backup.",
+)
+
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only count.")]
+
+
+@db.command(cls=TodoCommand)
+def upgrade(
+    ctx: typer.Context,
+    revision: Annotated[str, typer.Argument(metavar="[REVISION]", show_default=False)] = "head",
+    sql: Annotated[bool, typer.Option("--sql", help="Print the statements instead.")] = False,
+) -> None:
+    """Bring the schema to the newest revision, or to REVISION.
+
+    Safe to run twice, by two people at once, and again after it was interrupted.
+
+    \b
+    Examples:
+      todo db upgrade
+      todo db upgrade 0004
+      todo db upgrade --sql > schema.sql
+    """
+    from todo_cli.admin import migrate
+
+    run = current_run(ctx)
+    if sql:
+        run.database_render.sql(migrate.upgrade_sql(revision))
+        return
+    target = named_target(run, prepare=False)
+    with run.database_render.progress("Upgrading") as progress:
+        migrate.upgrade(target.url, revision, _Narrator(run, progress))
+    _show_status(run, target)
+
+
+@db.command(cls=TodoCommand)
+def downgrade(
+    ctx: typer.Context,
+    revision: Annotated[str, typer.Argument(metavar="REVISION", show_default=False)],
+    sql: Annotated[bool, typer.Option("--sql", help="Print the statements instead.")] = False,
+    yes: Yes = False,
+) -> None:
+    """Bring the schema back to REVISION; `base` removes it all. What it held is lost.
+
+    \b
+    Examples:
+      todo db downgrade 0004
+      todo db downgrade 0004 --sql
+    """
+    from todo_cli.admin import migrate
+
+    run = current_run(ctx)
+    if sql:
+        run.database_render.sql(migrate.downgrade_sql(revision))
+        return
+    target = named_target(run, prepare=False)
+    _require_yes(run, f"Go back to {revision}, and lose what newer revisions hold?", yes=yes)
+    with run.database_render.progress("Downgrading") as progress:
+        migrate.downgrade(target.url, revision, _Narrator(run, progress))
+    _show_status(run, target)
+
+
+@db.command(cls=TodoCommand)
+def status(
+    ctx: typer.Context,
+    check: Annotated[
+        bool, typer.Option("--check", help="Exit with 1 if a revision is pending.")
+    ] = False,
+) -> None:
+    """Show the schema's revision, the newest one, and those in between.
+
+    \b
+    Examples:
+      todo db status
+      todo db status --check --json
+    """
+    run = current_run(ctx)
+    pending = _show_status(run, named_target(run, prepare=False))
+    if check and pending:
+        raise typer.Exit(1)
+
+
+@db.command(cls=TodoCommand)
+def start(ctx: typer.Context) -> None:
+    """Start the embedded server, if it is not running.
+
+    \b
+    Example:
+      todo db start
+    """
+    from todo_cli.database.embedded import EmbeddedServer
+
+    run = current_run(ctx)
+    server = EmbeddedServer(run.settings.data_dir, run.invocation.environ)
+    was_running = server.is_running()
+    server.start()
+    run.render.note("It was running already." if was_running else "The embedded server runs.")
+    if run.options.json:
+        run.database_render.facts({"running": True, "changed": not was_running})
+
+
+@db.command(cls=TodoCommand)
+def stop(ctx: typer.Context) -> None:
+    """Stop the embedded server; the next command starts it again.
+
+    \b
+    Example:
+      todo db stop
+    """
+    from todo_cli.database.embedded import EmbeddedServer
+
+    run = current_run(ctx)
+    stopped = EmbeddedServer(run.settings.data_dir, run.invocation.environ).stop()
+    run.render.note("The embedded server is stopped." if stopped else "It was not running.")
+    if run.options.json:
+        run.database_render.facts({"running": False, "changed": stopped})
+
+
+@db.command(cls=TodoCommand)
+def url(
+    ctx: typer.Context,
+    show_password: Annotated[
+        bool, typer.Option("--show-password", help="Do not mask the password.")
+    ] = False,
+) -> None:
+    """Print the URL of the database that the `db` commands work on.
+
+    \b
+    Examples:
+      todo db url
+      psql "$(todo db url --show-password)"
+    """
+    from todo_cli.admin.target import masked
+
+    run = current_run(ctx)
+    target = _target(run)
+    shown = target.url if show_password else masked(target.url)
+    if run.options.json:
+        run.database_render.facts({"url": shown, "source": target.source})
+    else:
+        run.database_render.sql(shown)
+
+
+def named_target(run: Run, *, prepare: bool = True) -> Target:
+    """The database to work on, named on stderr; the embedded one is made and started.
+
+    Migrated is nothing but the embedded one, and that only where `prepare` says so: what belongs
+    to a team is changed by nobody's accident.
+    """
+    target = _target(run)
+    run.render.note(f"Target: {target.label}")
+    if target.is_embedded:
+        from todo_cli.admin.home import EmbeddedHome
+
+        home = EmbeddedHome(run.settings.data_dir, run.invocation.environ)
+        if prepare and home.session_token() is None:
+            home.prepare()
+        home.start()
+    return target
+
+
+def _target(run: Run) -> Target:
+    from todo_cli.admin.target import administrative_target, direct
+    from todo_cli.database.embedded import EmbeddedServer
+    from todo_cli.database.target import EMBEDDED, Target
+
+    given = administrative_target(run.options.database_url, run.invocation.environ)
+    if given is None:
+        server = EmbeddedServer(run.settings.data_dir, run.invocation.environ)
+        return Target(server.url, EMBEDDED)
+    target = direct(given)
+    if target != given:
+        run.render.note("That is the pooled host; this needs the direct one, which is taken.")
+    return target
+
+
+def _require_yes(run: Run, question: str, *, yes: bool) -> None:
+    if not yes and not run.confirm(question, option="--yes"):
+        run.render.note("Nothing was changed.")
+        raise typer.Exit(1)
+
+
+def _show_status(run: Run, target: Target) -> bool:
+    """Show where the schema stands; answer whether something is pending."""
+    from todo_cli.admin import migrate
+
+    found = migrate.status(target.url)
+    render = run.database_render
+    if render.wants_json:
+        pending = [{"revision": one.revision, "title": one.title} for one in found.pending]
+        render.document({"current": found.current, "head": found.head, "pending": pending})
+    else:
+        names = [f"{one.revision} {one.title}" for one in found.pending]
+        render.facts({"current": found.current, "head": found.head, "pending": names})
+    return bool(found.pending)
+
+
+class _Narrator:
+    """Tells the person what the migrations do."""
+
+    def __init__(self, run: Run, progress: Progress) -> None:
+        self._run = run
+        self._progress = progress
+
+    def applied(self, revision: Revision, *, is_upgrade: bool) -> None:
+        verb = "Applied" if is_upgrade else "Took back"
+        self._run.render.note(f"{verb} {revision.revision}: {revision.title}")
+
+    def building(self, progress: IndexProgress) -> None:
+        self._progress(progress.done, progress.total or None, f"{progress.index}: {progress.phase}")
