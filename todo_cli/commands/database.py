@@ -161,6 +161,62 @@ def url(
         run.database_render.sql(shown)
 
 
+@db.command(cls=TodoCommand)
+def seed(
+    ctx: typer.Context,
+    users: Annotated[int, typer.Option(min=1, max=10_000_000, metavar="N", help="People.")] = 10,
+    tasks: Annotated[
+        int, typer.Option(min=0, max=1_000_000_000, metavar="N", help="Tasks in all.")
+    ] = 250,
+    random_seed: Annotated[
+        int, typer.Option(min=0, max=2**62, metavar="N", help="The same seed, the same data.")
+    ] = 1,
+) -> None:
+    """Make demonstration data: people with addresses that end in .seed.example.com, and tasks.
+
+    Nobody else's tasks are touched; `todo db cleanup` removes it all again.
+
+    \b
+    Examples:
+      todo db seed
+      todo db seed --users 1000 --tasks 100000 --random-seed 7
+    """
+    from todo_cli.admin import seed as seeding
+
+    run = current_run(ctx)
+    target = named_target(run)
+    with run.database_render.progress("Seeding") as progress:
+        made = seeding.seed(
+            target.url, users=users, tasks=tasks, random_seed=random_seed, progress=progress
+        )
+    run.database_render.facts(
+        {
+            "users": made.users,
+            "tasks": made.tasks,
+            "seconds": round(made.seconds, 3),
+            "tasks_per_second": round(made.tasks_per_second),
+        }
+    )
+
+
+@db.command(cls=TodoCommand)
+def cleanup(ctx: typer.Context, yes: Yes = False) -> None:
+    """Delete the demonstration data of `todo db seed`, and nothing else.
+
+    \b
+    Example:
+      todo db cleanup --yes
+    """
+    from todo_cli.admin import seed as seeding
+
+    run = current_run(ctx)
+    target = named_target(run)
+    _require_yes(run, f"Delete everybody whose address ends in {seeding.DOMAIN}?", yes=yes)
+    with run.database_render.progress("Deleting") as progress:
+        removed = seeding.cleanup(target.url, progress=progress)
+    run.database_render.facts({"users": removed.users, "tasks": removed.tasks})
+
+
 def named_target(run: Run, *, prepare: bool = True) -> Target:
     """The database to work on, named on stderr; the embedded one is made and started.
 
