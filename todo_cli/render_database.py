@@ -55,6 +55,21 @@ class DatabaseRenderer(Renderer):
         else:
             self._console().print(_table(rows))
 
+    def sections(
+        self, sections: Mapping[str, Sequence[Mapping[str, Any]]], *, as_array: bool
+    ) -> None:
+        """Several lists of records, each under its name; `as_array` where it is just one."""
+        if self._json and not as_array:
+            self._document({name: [dict(row) for row in rows] for name, rows in sections.items()})
+            return
+        for name, rows in sections.items():
+            if self.is_terminal:
+                self._console().print(_text(name), style="bold underline")
+            if as_array or self.is_terminal:
+                self.rows(rows)
+            else:
+                self.rows([{"section": name, **row} for row in rows])
+
     @contextmanager
     def progress(self, what: str) -> Iterator[Progress]:
         """A bar on a terminal with the rate and the time left; nothing elsewhere."""

@@ -23,6 +23,7 @@ from todo_cli.database.session import Database
 from todo_cli.errors import AmbiguousTask, DatabaseFault, EditConflict, TaskNotFound
 from todo_cli.models import Task
 from todo_cli.values import (
+    DEFAULT_LIMIT,
     DayCount,
     SortKey,
     Stats,
@@ -226,6 +227,26 @@ class TaskRepository:
                     f"Task {task.number} is in the trash.",
                     hint=f"Bring it back with: todo restore {task.number}",
                 )
+
+
+def pattern_statements(*, number: int) -> list[tuple[str, sa.Executable]]:
+    """The seven query patterns, as the methods above send them, on the task of that number.
+
+    For whoever wants their plans. The page that follows is a pattern of its own here.
+    """
+    ref = TaskRef(str(number), number=number)
+    everything = TaskQuery(state=TaskState.ALL, limit=DEFAULT_LIMIT)
+    by_status = sa.select(col(Task.completed), sa.func.count()).where(_NOT_IN_TRASH)
+    return [
+        ("list", _page_statement(everything)),
+        ("next page", _page_statement(replace(everything, after=ref))),
+        ("pending", _page_statement(TaskQuery(limit=DEFAULT_LIMIT))),
+        ("create", _insert_once([uuid7()], ["A task"], [None])),
+        ("update", _update_statement([ref], {"title": "Another title"})),
+        ("toggle", _update_statement([ref], {"completed": sa.not_(col(Task.completed))})),
+        ("delete", _update_statement([ref], {"deleted_at": sa.func.now()}, from_trash=True)),
+        ("count", by_status.group_by(col(Task.completed))),
+    ]
 
 
 def _insert_once(

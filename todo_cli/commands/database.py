@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from todo_cli.commands.options import TodoCommand, TodoGroup, current_run
+from todo_cli.errors import InvalidInput
 
 if TYPE_CHECKING:
     from todo_cli.admin.migrate import IndexProgress, Revision
@@ -21,6 +22,7 @@ db = typer.Typer(
     help="For administrators: migrations, demonstration data, checks, archive, backup.",
 )
 
+_SECTIONS = "cache, connections, long-running, locks, tables, indexes, statements"
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only count.")]
 
@@ -215,6 +217,77 @@ def cleanup(ctx: typer.Context, yes: Yes = False) -> None:
     with run.database_render.progress("Deleting") as progress:
         removed = seeding.cleanup(target.url, progress=progress)
     run.database_render.facts({"users": removed.users, "tasks": removed.tasks})
+
+
+@db.command(cls=TodoCommand)
+def explain(
+    ctx: typer.Context,
+    plans: Annotated[bool, typer.Option("--plans", help="Show the plans as outlines.")] = False,
+) -> None:
+    """Show how the database runs the seven query patterns for you: plan, time, target, verdict.
+
+    The statements are those of the commands, under your own session; nothing is changed.
+
+    \b
+    Examples:
+      todo db explain
+      todo db explain --plans
+      todo db explain --json
+    """
+    from todo_cli.admin.explain import explain as explained
+
+    run = current_run(ctx)
+    patterns = explained(run.database)
+    rows = [
+        {
+            "pattern": one.pattern,
+            "indexes": one.plan.indexes,
+            "milliseconds": round(one.plan.milliseconds or 0.0, 3),
+            "rows": one.plan.rows,
+            "target_milliseconds": one.target_milliseconds,
+            "ok": one.ok,
+        }
+        for one in patterns
+    ]
+    run.database_render.rows(rows)
+    if plans and not run.options.json:
+        for one in patterns:
+            run.database_render.sql(f"\n{one.pattern}\n{one.plan.text}")
+
+
+@db.command(cls=TodoCommand)
+def inspect(
+    ctx: typer.Context,
+    section: Annotated[
+        str | None, typer.Argument(metavar="[SECTION]", help=_SECTIONS, show_default=False)
+    ] = None,
+) -> None:
+    """Look into the running database: all of it, or one section.
+
+    \b
+    Examples:
+      todo db inspect
+      todo db inspect tables
+      todo db inspect locks --json
+    """
+    from todo_cli.admin.connect import connected
+    from todo_cli.admin.inspect import Section, has_statements, sees_everything
+    from todo_cli.admin.inspect import inspect as look
+
+    run = current_run(ctx)
+    if section is not None and section not in list(Section):
+        raise InvalidInput(f"There is no section {section}.", hint=f"Take one of: {_SECTIONS}")
+    sections = list(Section) if section is None else [Section(section)]
+    target = named_target(run)
+    with connected(target.url, timeout_seconds=run.settings.timeout_seconds) as connection:
+        if not sees_everything(connection):
+            run.render.note(
+                "This role is no member of pg_read_all_stats: other roles' sessions are hidden."
+            )
+        if Section.STATEMENTS in sections and not has_statements(connection):
+            run.render.note("Statements are not counted: create extension pg_stat_statements")
+        found = {str(one): look(connection, one) for one in sections}
+    run.database_render.sections(found, as_array=section is not None)
 
 
 def named_target(run: Run, *, prepare: bool = True) -> Target:
