@@ -70,6 +70,28 @@ class DatabaseRenderer(Renderer):
             else:
                 self.rows([{"section": name, **row} for row in rows])
 
+    def health(self, status: str, target: str, checks: Sequence[Mapping[str, Any]]) -> None:
+        """The checks: on a terminal what is well in short, with the hint for what is not."""
+        if self._json:
+            document = [dict(check) for check in checks]
+            self._document({"status": status, "target": target, "checks": document})
+            return
+        if not self.is_terminal:
+            for check in checks:
+                self._stdout.write("\t".join(_cell(value) for value in check.values()) + "\n")
+            return
+        console = self._console()
+        table = _plain_table(header=False)
+        table.add_column(no_wrap=True)
+        table.add_column(no_wrap=True)
+        table.add_column(overflow="fold", ratio=1)
+        for check in checks:
+            sign, style = _SIGNS[str(check["status"])]
+            said = f"{check['message']} {check['hint'] or ''}".strip()
+            table.add_row(_text(sign), _text(check["name"]), _text(printable(said)), style=style)
+        console.print(table)
+        console.print(_text(f"{status}: {target}"), style="bold")
+
     @contextmanager
     def progress(self, what: str) -> Iterator[Progress]:
         """A bar on a terminal with the rate and the time left; nothing elsewhere."""
@@ -100,6 +122,9 @@ class DatabaseRenderer(Renderer):
                 )
 
             yield advance
+
+
+_SIGNS = {"ok": ("✓", None), "warn": ("!", "yellow"), "fail": ("✗", "red")}
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> Any:

@@ -220,6 +220,38 @@ def cleanup(ctx: typer.Context, yes: Yes = False) -> None:
 
 
 @db.command(cls=TodoCommand)
+def health(
+    ctx: typer.Context,
+    wait: Annotated[
+        float, typer.Option(min=0, max=86_400, metavar="SECONDS", help="Wait for the database.")
+    ] = 0.0,
+) -> None:
+    """Check whether the database is fit for use; exit with 1 if a check fails, 3 if it is away.
+
+    \b
+    Examples:
+      todo db health
+      todo db health --wait 60 --json
+    """
+    from dataclasses import asdict
+
+    from todo_cli.admin.health import CheckStatus, examine
+
+    run = current_run(ctx)
+    target = named_target(run)
+    found = examine(
+        target.url,
+        now=run.now,
+        wait_seconds=wait,
+        data_dir=run.settings.data_dir if target.is_embedded else None,
+    )
+    checks = [asdict(check) for check in found.checks]
+    run.database_render.health(str(found.status), target.label, checks)
+    if found.status is CheckStatus.FAIL:
+        raise typer.Exit(1)
+
+
+@db.command(cls=TodoCommand)
 def explain(
     ctx: typer.Context,
     plans: Annotated[bool, typer.Option("--plans", help="Show the plans as outlines.")] = False,
