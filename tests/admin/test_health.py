@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -183,16 +184,25 @@ def test_long_idle_and_blocked_statements_are_found(in_use: str) -> None:
     with psycopg.connect(in_use) as idle:
         idle.execute("select 1")
         assert first_trouble(in_use, **at_once) == {"idle_in_transaction": "warn"}
-    with psycopg.connect(in_use, autocommit=True) as busy:
-        busy.pgconn.send_query(b"select pg_sleep(60)")
+    with beside(in_use, "select pg_sleep(60)"):
         assert first_trouble(in_use, **at_once) == {"long_statement": "warn"}
-        busy.pgconn.get_cancel().cancel()
-    with psycopg.connect(in_use) as holder, psycopg.connect(in_use) as waiter:
+    with psycopg.connect(in_use) as holder:
         holder.execute("lock table verifications")
-        waiter.execute("select 1")
-        waiter.pgconn.send_query(b"lock table verifications")
-        assert first_trouble(in_use, blocked_seconds=0) == {"blocked_statement": "warn"}
+        with beside(in_use, "lock table verifications"):
+            assert first_trouble(in_use, blocked_seconds=0) == {"blocked_statement": "warn"}
         holder.rollback()
+
+
+@contextmanager
+def beside(url: str, statement: str) -> Iterator[None]:
+    """Run a statement on another connection, and cancel it afterwards."""
+    with psycopg.connect(url) as other, ThreadPoolExecutor(1) as pool:
+        running = pool.submit(other.execute, statement.encode())
+        try:
+            yield
+        finally:
+            other.cancel_safe()
+            assert isinstance(running.exception(), psycopg.errors.QueryCanceled)
 
 
 def test_a_pooled_host_without_tls_is_found(
