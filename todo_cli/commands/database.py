@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -220,6 +222,63 @@ def cleanup(ctx: typer.Context, yes: Yes = False) -> None:
 
 
 @db.command(cls=TodoCommand)
+def archive(
+    ctx: typer.Context,
+    older_than: Annotated[str, typer.Option(metavar="AGE", help="30d, 8w, 1y.")] = "365d",
+    dry_run: DryRun = False,
+) -> None:
+    """Move tasks to the archive that are completed and were not touched for a year, or AGE.
+
+    Their owners see them with `todo list --archived`, and get them back with
+    `todo restore --archived`. Safe beside people at work, and to interrupt.
+
+    \b
+    Examples:
+      todo db archive --dry-run
+      todo db archive --older-than 90d
+    """
+    from todo_cli.admin import retention
+
+    run = current_run(ctx)
+    age = retention.parse_age(older_than)
+    target = named_target(run)
+    if dry_run:
+        run.database_render.facts(
+            {"tasks": retention.count_archivable(target.url, age), "dry_run": True}
+        )
+        return
+    _keep_house(run, "Archiving", lambda seen: retention.archive(target.url, age, progress=seen))
+
+
+@db.command(cls=TodoCommand)
+def purge(
+    ctx: typer.Context,
+    older_than: Annotated[str, typer.Option(metavar="AGE", help="30d, 8w, 1y.")] = "30d",
+    dry_run: DryRun = False,
+    yes: Yes = False,
+) -> None:
+    """Delete for good what has been in the trash for 30 days, or AGE. Numbers stay used.
+
+    \b
+    Examples:
+      todo db purge --dry-run
+      todo db purge --older-than 8w --yes
+    """
+    from todo_cli.admin import retention
+
+    run = current_run(ctx)
+    age = retention.parse_age(older_than)
+    target = named_target(run)
+    if dry_run:
+        run.database_render.facts(
+            {"tasks": retention.count_purgeable(target.url, age), "dry_run": True}
+        )
+        return
+    _require_yes(run, f"Delete everybody's trash older than {older_than} for good?", yes=yes)
+    _keep_house(run, "Purging", lambda seen: retention.purge(target.url, age, progress=seen))
+
+
+@db.command(cls=TodoCommand)
 def health(
     ctx: typer.Context,
     wait: Annotated[
@@ -359,6 +418,18 @@ def _require_yes(run: Run, question: str, *, yes: bool) -> None:
     if not yes and not run.confirm(question, option="--yes"):
         run.render.note("Nothing was changed.")
         raise typer.Exit(1)
+
+
+def _keep_house(run: Run, what: str, work: Callable[[Progress], int]) -> None:
+    """Do it under a bar, and tell how many tasks it was and how fast."""
+    started = time.perf_counter()
+    with run.database_render.progress(what) as progress:
+        tasks = work(progress)
+    seconds = time.perf_counter() - started
+    rate = round(tasks / seconds) if seconds else 0
+    run.database_render.facts(
+        {"tasks": tasks, "seconds": round(seconds, 3), "tasks_per_second": rate}
+    )
 
 
 def _show_status(run: Run, target: Target) -> bool:
