@@ -222,6 +222,36 @@ def cleanup(ctx: typer.Context, yes: Yes = False) -> None:
 
 
 @db.command(cls=TodoCommand)
+def schema(
+    ctx: typer.Context,
+    form: Annotated[
+        str, typer.Option("--format", metavar="FORMAT", help="mermaid, sql or json.")
+    ] = "mermaid",
+) -> None:
+    """Show the tables as they are, read from the catalog: a diagram, statements, or JSON.
+
+    \b
+    Examples:
+      todo db schema
+      todo db schema --format sql
+      todo db schema --json
+    """
+    from todo_cli.admin.connect import connected
+    from todo_cli.admin.schema import Schema
+
+    run = current_run(ctx)
+    if form not in ("mermaid", "sql", "json"):
+        raise InvalidInput(f"There is no format {form}.", hint="Take mermaid, sql or json.")
+    target = named_target(run)
+    with connected(target.url, timeout_seconds=run.settings.timeout_seconds) as connection:
+        found = Schema.read(connection)
+    if run.options.json or form == "json":
+        run.database_render.document(found.description)
+    else:
+        run.database_render.sql(found.mermaid() if form == "mermaid" else found.sql())
+
+
+@db.command(cls=TodoCommand)
 def archive(
     ctx: typer.Context,
     older_than: Annotated[str, typer.Option(metavar="AGE", help="30d, 8w, 1y.")] = "365d",
