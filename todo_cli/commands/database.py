@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,6 +13,7 @@ from todo_cli.commands.options import TodoCommand, TodoGroup, current_run
 from todo_cli.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from todo_cli.admin.backup import Manifest
     from todo_cli.admin.migrate import IndexProgress, Revision
     from todo_cli.context import Run
     from todo_cli.database.target import Target
@@ -306,6 +308,65 @@ def purge(
         return
     _require_yes(run, f"Delete everybody's trash older than {older_than} for good?", yes=yes)
     _keep_house(run, "Purging", lambda seen: retention.purge(target.url, age, progress=seen))
+
+
+BackupFile = Annotated[Path, typer.Argument(metavar="FILE", show_default=False)]
+
+
+@db.command(cls=TodoCommand)
+def backup(ctx: typer.Context, file: BackupFile) -> None:
+    """Write a verified dump to FILE, and what it holds to FILE.manifest.json.
+
+    \b
+    Example:
+      todo db backup monday.dump
+    """
+    from todo_cli.admin.backup import backup as back_up
+
+    run = current_run(ctx)
+    target = named_target(run)
+    with run.database_render.progress("Dumping") as progress:
+        manifest = back_up(
+            target.url, file.absolute(), environ=run.invocation.environ, progress=progress
+        )
+    _show_manifest(run, file, manifest)
+
+
+@db.command(cls=TodoCommand)
+def restore(ctx: typer.Context, file: BackupFile) -> None:
+    """Bring a backup into an empty database: all of it, or nothing.
+
+    \b
+    Examples:
+      createdb again
+      todo db restore monday.dump --database-url postgresql:///again
+    """
+    from todo_cli.admin.backup import restore as bring_back
+
+    run = current_run(ctx)
+    target = named_target(run, prepare=False)
+    with run.database_render.progress("Restoring") as progress:
+        manifest = bring_back(
+            target.url, file.absolute(), environ=run.invocation.environ, progress=progress
+        )
+    _show_manifest(run, file, manifest)
+    if manifest.roles:
+        names = ", ".join(manifest.roles)
+        run.render.note(f"Log-in roles are not in a backup. Make them again: {names}")
+
+
+def _show_manifest(run: Run, file: Path, manifest: Manifest) -> None:
+    run.database_render.facts(
+        {
+            "file": str(file),
+            "bytes": manifest.bytes,
+            "sha256": manifest.sha256,
+            "users": manifest.tables.get("public.users", 0),
+            "tasks": manifest.tables.get("public.tasks", 0),
+            "archived_tasks": manifest.tables.get("public.tasks_archive", 0),
+            "revision": manifest.revision,
+        }
+    )
 
 
 @db.command(cls=TodoCommand)
