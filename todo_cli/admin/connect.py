@@ -8,8 +8,9 @@ from typing import Any, LiteralString
 
 import psycopg
 
+from todo_cli.config import DEFAULT_TIMEOUT_SECONDS
 from todo_cli.database import faults
-from todo_cli.errors import SchemaBehind
+from todo_cli.errors import RuleViolated, SchemaBehind
 
 CONNECT_TIMEOUT_SECONDS = 15
 """For each address; long enough for a suspended Neon compute (its guide advises 10 to 15)."""
@@ -19,7 +20,9 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 
 @contextmanager
-def connected(url: str, *, timeout_seconds: float = 0.0) -> Iterator[Connection]:
+def connected(
+    url: str, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
+) -> Iterator[Connection]:
     """A connection in autocommit mode; tried again until the timeout where a fault may pass.
 
     Raises:
@@ -72,8 +75,6 @@ def require_full_sight(connection: Connection) -> None:
         SchemaBehind: the archive's revision is not there.
         RuleViolated: this role is not the tables' owner and cannot pass row-level security.
     """
-    from todo_cli.errors import RuleViolated
-
     row = connection.execute(_FULL_SIGHT).fetchone()
     if row is None or row[0] is None:
         raise SchemaBehind("The database's schema is missing or behind.")

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import LiteralString
+from uuid import UUID
 
 from todo_cli.admin import vocabulary
 from todo_cli.admin.connect import Connection, connected, maintaining, one
@@ -85,12 +86,9 @@ def cleanup(url: str, *, progress: Progress) -> Removed:
     removed_users = removed_tasks = 0
     with connected(url) as connection:
         total = _count_seeded_tasks(connection)
-        while True:
-            with maintaining(connection):
-                people = connection.execute(_SOME_SEEDED).fetchall()
-            if not people:
-                break
-            ids = [id_ for (id_,) in people]
+        last = UUID(int=0)
+        while ids := _some_seeded_users(connection, last):
+            last = ids[-1]
             for statement in (_DELETE_TASKS, _DELETE_ARCHIVED):
                 while deleted := _delete_some(connection, statement, ids):
                     removed_tasks += deleted
@@ -106,12 +104,16 @@ def count_seeded_users(connection: Connection) -> int:
     return int(one(connection, _COUNT_USERS))
 
 
+def _some_seeded_users(connection: Connection, after: UUID) -> list[UUID]:
+    return [id_ for (id_,) in connection.execute(_SOME_SEEDED, (after,)).fetchall()]
+
+
 def _count_seeded_tasks(connection: Connection) -> int:
     with maintaining(connection):
         return int(one(connection, _COUNT_TASKS))
 
 
-def _delete_some(connection: Connection, statement: LiteralString, ids: list[object]) -> int:
+def _delete_some(connection: Connection, statement: LiteralString, ids: list[UUID]) -> int:
     with maintaining(connection):
         return connection.execute(statement, (ids, LIVE_BATCH)).rowcount
 
@@ -120,7 +122,8 @@ _COUNT_USERS: LiteralString = """
 select count(*) from users where right(email, 17) = '.seed.example.com'
 """
 _SOME_SEEDED: LiteralString = """
-select id from users where right(email, 17) = '.seed.example.com' order by id limit 500
+select id from users where right(email, 17) = '.seed.example.com' and id > %s
+order by id limit 500
 """
 """So many users at once; their tasks are gone before they are."""
 _DELETE_USERS: LiteralString = """
@@ -148,7 +151,9 @@ def _may_rebuild(connection: Connection) -> bool:
         one(
             connection,
             "select pg_has_role(current_user, relowner, 'usage') "
-            "from pg_class where oid = 'public.tasks'::regclass",
+            # What refers to a task would lose the key that it refers to.
+            "and not exists (select from pg_constraint where confrelid = c.oid) "
+            "from pg_class as c where oid = 'public.tasks'::regclass",
         )
     )
 
@@ -171,18 +176,16 @@ def _unindexed(connection: Connection, progress: Progress) -> Iterator[None]:
         # A file made in this transaction need not be logged row by row where nobody replicates
         # (wal_level = minimal, as the embedded server has it). Of no byte, it can hold no row.
         connection.execute("truncate tasks")
-    taken = connection.execute(_INDEXES_AND_KEYS).fetchall()
-    connection.execute("alter table tasks disable trigger user")
+    taken = connection.execute(_WHAT_SLOWS).fetchall()
     for _, drop, _ in reversed(taken):
         connection.execute(drop)
     yield
     for position, (name, _, build) in enumerate(taken):
         progress(position, len(taken), f"Building {name}")
         connection.execute(build)
-    connection.execute("alter table tasks enable trigger user")
 
 
-_INDEXES_AND_KEYS: LiteralString = """
+_WHAT_SLOWS: LiteralString = """
 select conname, format('alter table tasks drop constraint %I', conname),
     format('alter table tasks add constraint %I %s', conname, pg_get_constraintdef(oid))
 from pg_constraint
@@ -192,6 +195,11 @@ select c.relname, format('drop index public.%I', c.relname), pg_get_indexdef(c.o
 from pg_index as i join pg_class as c on c.oid = i.indexrelid
 where i.indrelid = 'public.tasks'::regclass
     and not exists (select from pg_constraint where conindid = c.oid)
+union all
+select tgname, format('alter table tasks disable trigger %I', tgname),
+    format('alter table tasks enable trigger %I', tgname)
+from pg_trigger
+where tgrelid = 'public.tasks'::regclass and not tgisinternal and tgenabled = 'O'
 """
 
 

@@ -19,12 +19,8 @@ if TYPE_CHECKING:
     from todo_cli.database.target import Target
     from todo_cli.render_database import Progress
 
-db = typer.Typer(
-    cls=TodoGroup,
-    rich_markup_mode=None,
-    no_args_is_help=True,
-    help="For administrators: migrations, demonstration data, checks, archive, backup.",
-)
+db = typer.Typer(cls=TodoGroup, rich_markup_mode=None)
+"""What `app.py` shows as `todo db`, with its help."""
 
 _SECTIONS = "cache, connections, long-running, locks, tables, indexes, statements"
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
