@@ -159,6 +159,36 @@ def test_a_database_that_holds_something_is_left_alone(database_url: str, dump: 
     assert len(rows(database_url, "select from tasks")) == 100
 
 
+def test_an_interrupted_restore_leaves_the_database_empty(
+    database_url: str, empty_database_url: str, dump: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seed(database_url, users=2, tasks=2_000)
+    back_up(database_url, dump)
+    before = catalog(empty_database_url)
+    monkeypatch.setattr(backups, "PROGRESS_LINES", 100)
+
+    def interrupt(done: int, total: int | None, now: str) -> None:
+        if done > 1_000:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        backups.restore(empty_database_url, dump, environ=os.environ, progress=interrupt)
+    assert catalog(empty_database_url) == before
+
+
+def test_what_the_server_refuses_on_the_way_back_is_said(
+    database_url: str, empty_database_url: str, dump: Path
+) -> None:
+    seed(database_url, users=2, tasks=2_000)
+    back_up(database_url, dump)
+    with psycopg.connect(empty_database_url, autocommit=True) as connection:
+        connection.execute("create function refuse() returns event_trigger language plpgsql "
+            "as 'begin raise exception ''not here''; end'")  # fmt: skip
+        connection.execute("create event trigger no on ddl_command_start execute function refuse()")
+    with pytest.raises(Refused, match="not here"):
+        bring_back(empty_database_url, dump)
+
+
 def test_a_full_disk_leaves_no_file(database_url: str, dump: Path) -> None:
     seed(database_url, users=5, tasks=20_000)
     words = [sys.executable, "-m", "todo_cli", "db", "backup", str(dump)]

@@ -11,9 +11,11 @@ missing; the manifest names the others, which `todo db grant` makes anew.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
+import re
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -34,6 +36,7 @@ VERSION = 1
 SUFFIX = ".manifest.json"
 SCHEMAS = ("public", "todo_auth")
 CHUNK_BYTES = 1024 * 1024
+PROGRESS_LINES = 10_000
 _POLL_SECONDS = 0.2
 
 Progress = Callable[[int, int | None, str], None]
@@ -102,25 +105,11 @@ def restore(url: str, file: Path, *, environ: Mapping[str, str], progress: Progr
                 "The database is not empty.",
                 hint="Make an empty one, for example with: createdb NAME",
             )
-        progress(0, None, "Restoring")
         for statement in _MAKE_ROLE:
             connection.execute(statement)
-        with tempfile.NamedTemporaryFile("w", suffix=".list") as chosen:
-            chosen.write(_contents_to_restore(file, environ))
-            chosen.flush()
-            arguments = ["--single-transaction", "--exit-on-error", "--no-owner"]
-            arguments += [f"--use-list={chosen.name}", str(file)]
-            with _program("pg_restore", arguments, url, environ, to_database=True) as running:
-                while not _has_ended(running):
-                    progress(0, None, "Restoring")
+        _load(url, file, environ, progress)
         progress(0, None, "Verifying")
         with connection.transaction():
-            for table in ("tasks", "tasks_archive"):
-                connection.execute(
-                    _MAINTENANCE.format(
-                        policy=sql.Identifier(f"{table}_maintenance"), table=sql.Identifier(table)
-                    )
-                )
             _require_counts(_count_rows_as_maintainer(connection), manifest.tables)
         connection.execute("analyze")
     return manifest
@@ -262,13 +251,16 @@ _MAKE_ROLE: tuple[LiteralString, ...] = (
     $$
     """,
 )
-_MAINTENANCE = sql.SQL("""
-create policy {policy} on {table} to current_user
+_MAINTENANCE = "".join(
+    f"""
+create policy {table}_maintenance on public.{table} to current_user
 using ((
     select pg_catalog.current_setting('todo.maintenance', true) = 'on'
         and pg_catalog.pg_has_role(session_user, current_user, 'usage')
-))
-""")
+));
+"""
+    for table in ("tasks", "tasks_archive")
+)
 """As migration 0007 has it: it names the owner, who is somebody else in the new database."""
 
 
@@ -303,6 +295,42 @@ def _count_rows_as_maintainer(connection: Connection) -> dict[str, int]:
     return _count_rows(connection)
 
 
+# --- the way back ----------------------------------------------------------------------------
+
+
+def _load(url: str, file: Path, environ: Mapping[str, str], progress: Progress) -> None:
+    """Run the dump's statements and ours in one transaction.
+
+    By way of `psql`: `pg_restore` itself sets `transaction_timeout`, which a server older than 17
+    does not know and refuses.
+    """
+    with tempfile.NamedTemporaryFile("w", suffix=".list") as chosen:
+        chosen.write(_contents_to_restore(file, environ))
+        chosen.flush()
+        arguments = ["--no-owner", "--file=-", f"--use-list={chosen.name}", str(file)]
+        into = ["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1"]
+        with (
+            _program("pg_restore", arguments, None, environ) as script,
+            _program("psql", [*into, "--file=-"], url, environ) as loader,
+        ):
+            assert script.stdout is not None and loader.stdin is not None
+            # Not --single-transaction, which would commit what came before an interruption. And
+            # where psql has ended early, it says why when it is waited for.
+            with contextlib.suppress(BrokenPipeError), loader.stdin as statements:
+                statements.write(b"begin;\n")
+                for done, line in enumerate(_known_everywhere(script.stdout)):
+                    statements.write(line)
+                    if done % PROGRESS_LINES == 0:
+                        progress(done, None, "Restoring")
+                if script.wait() == 0:
+                    statements.write(f"{_MAINTENANCE}commit;\n".encode())
+
+
+def _known_everywhere(script: IO[bytes]) -> Iterator[bytes]:
+    """The script without what a server older than 17 does not know, which is in its head."""
+    return (line for line in script if line != b"SET transaction_timeout = 0;\n")
+
+
 # --- the programs ----------------------------------------------------------------------------
 
 
@@ -312,8 +340,6 @@ def _program(
     arguments: list[str],
     url: str | None,
     environ: Mapping[str, str],
-    *,
-    to_database: bool = False,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run one of PostgreSQL's programs; it has ended well where this ends.
 
@@ -327,8 +353,8 @@ def _program(
     with tempfile.TemporaryFile() as said:
         running = subprocess.Popen(
             command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL if to_database or url else subprocess.PIPE,
+            stdin=subprocess.PIPE if name == "psql" else subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL if url else subprocess.PIPE,
             stderr=said,
             env={**_kept(environ), **access},
         )
@@ -372,8 +398,9 @@ def _complaint(output: bytes) -> str:
     """The line that says why, without the statement that a program may repeat after it."""
     lines = [line.strip() for line in output.decode("utf-8", "replace").splitlines()]
     lines = [line for line in lines if line and not line.startswith("Command was")]
-    errors = [line for line in lines if "error:" in line]
-    return (errors or lines or ["it ended without a word."])[0].partition("error: ")[2] or "unknown"
+    errors = [line for line in lines if "error:" in line.lower()]
+    line = (errors or lines or ["it ended without a word."])[0]
+    return re.sub(r"^.*?error:\s*", "", line, flags=re.IGNORECASE)
 
 
 def _has_ended(running: subprocess.Popen[bytes]) -> bool:
