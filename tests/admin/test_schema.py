@@ -7,7 +7,7 @@ import json
 import psycopg
 
 from tests.admin.test_migrate import catalog
-from tests.conftest import Cli
+from tests.conftest import Cli, Postgres
 from todo_cli.admin.connect import connected
 from todo_cli.admin.schema import Schema
 
@@ -52,6 +52,22 @@ def test_the_diagram_shows_tables_keys_and_relations(cli: Cli) -> None:
         'timestamptz created_at "not null"',
     ):
         assert line in lines
+
+
+def test_an_owner_and_an_ordinary_role_see_the_same(owned_url: str, postgres: Postgres) -> None:
+    postgres.execute("create role plain_looker login")
+    try:
+        found = read(owned_url)
+        assert read(owned_url.replace("plain_owner@", "plain_looker@")) == found
+    finally:
+        postgres.execute("drop role plain_looker")
+    policies = {
+        policy["name"]: policy["roles"]
+        for table in found.description["tables"]
+        for policy in table["policies"]
+    }
+    assert policies["tasks_own"] == ["public"]
+    assert policies["tasks_maintenance"] == ["plain_owner"]
 
 
 def test_the_formats(cli: Cli) -> None:

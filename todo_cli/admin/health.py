@@ -11,7 +11,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -301,7 +301,7 @@ def _server_checks(connection: Connection, limits: Limits) -> Iterator[Check]:
         else "Row-level security binds this login.",
     )
     if not facts["sees_all"]:
-        yield _SEES_LESS
+        yield replace(_SEES_LESS, hint="Grant it the role pg_read_all_stats.")
 
 
 def _neon_cache(connection: Connection) -> dict[str, int]:

@@ -64,11 +64,17 @@ select jsonb_build_object(
             ),
             'policies', (
                 select coalesce(jsonb_agg(jsonb_build_object(
-                    'name', policyname, 'permissive', permissive = 'PERMISSIVE', 'command', cmd,
-                    'roles', to_jsonb(roles), 'using', qual, 'check', with_check
-                ) order by policyname), '[]')
-                from pg_catalog.pg_policies
-                where format('%I.%I', schemaname, tablename)::regclass = t.oid
+                    'name', polname, 'permissive', polpermissive,
+                    'command', case polcmd when 'r' then 'select' when 'a' then 'insert'
+                        when 'w' then 'update' when 'd' then 'delete' else 'all' end,
+                    'roles', case when 0 = any (polroles) then '["public"]' else (
+                        select jsonb_agg(rolname order by rolname) from pg_catalog.pg_roles
+                        where oid = any (polroles)
+                    ) end,
+                    'using', pg_get_expr(polqual, polrelid),
+                    'check', pg_get_expr(polwithcheck, polrelid)
+                ) order by polname), '[]')
+                from pg_catalog.pg_policy where polrelid = t.oid
             ),
             'triggers', (
                 select coalesce(jsonb_agg(jsonb_build_object(
@@ -247,7 +253,7 @@ def _policies(table: Description) -> Iterator[str]:
         roles = ", ".join(policy["roles"])
         yield (
             f"create policy {policy['name']} on {table['name']}{kind} "
-            f"for {policy['command'].lower()} to {roles}{using}{check}"
+            f"for {policy['command']} to {roles}{using}{check}"
         )
 
 
