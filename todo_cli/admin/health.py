@@ -727,7 +727,8 @@ def _pattern_checks(connection: Connection, user: str, limits: Limits) -> Iterat
             None if plan.milliseconds is None else round(plan.milliseconds, 3),
             "ms",
             limit,
-            f"By {', '.join(plan.indexes) or 'no index'}, for the busiest user.",
+            f"{plan.milliseconds or 0.0:.2f} ms by {', '.join(plan.indexes) or 'no index'}, "
+            "for the busiest user.",
             "See the plan with: todo db explain --plans" if slow or plan.large_scans else None,
         )
 
@@ -743,7 +744,7 @@ def _at_most(name: str, value: float, limit: float, unit: str, what: str, hint: 
         value,
         unit,
         limit,
-        f"{value:,} {unit} {what}.",
+        f"{_said(value, unit)} {what}.",
         hint if is_over else None,
     )
 
@@ -756,9 +757,13 @@ def _at_least(name: str, value: float, limit: float, unit: str, what: str, hint:
         value,
         unit,
         limit,
-        f"{value:,} {unit} {what}.",
+        f"{_said(value, unit)} {what}.",
         hint if is_under else None,
     )
+
+
+def _said(value: float, unit: str) -> str:
+    return f"{value:.1%}" if unit == "share" else f"{value:,} {unit}"
 
 
 def _listed(name: str, wrong: list[str], what: str, hint: str, status: CheckStatus = FAIL) -> Check:
