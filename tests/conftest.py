@@ -18,6 +18,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from tests.support.neon import Neon, running_neon
 from tests.support.people import Person, sign_up
 from todo_cli.admin import migrate
 from todo_cli.database import embedded
@@ -95,6 +96,28 @@ def database_url(postgres: Postgres, template: str) -> Iterator[str]:
     postgres.execute(f"create database {name} template {template} strategy file_copy")
     yield postgres.url(name)
     postgres.execute(f"drop database {name} with (force)")
+
+
+@pytest.fixture(scope="session")
+def neon_server() -> Iterator[Neon]:
+    """One stand-in for Neon for the whole run."""
+    with running_neon() as neon:
+        yield neon
+
+
+@pytest.fixture
+def neon(neon_server: Neon) -> Iterator[Neon]:
+    """The stand-in, in good health before and after."""
+    neon_server.heal()
+    yield neon_server
+    neon_server.heal()
+
+
+@pytest.fixture
+def neon_database(neon: Neon) -> Iterator[str]:
+    """The name of a migrated database of the stand-in."""
+    with neon.database(f"neon_{next(_names)}") as name:
+        yield name
 
 
 @pytest.fixture

@@ -12,9 +12,8 @@ from todo_cli import __version__
 from todo_cli.commands import tasks
 from todo_cli.commands.options import TodoCommand, TodoGroup, current_run
 from todo_cli.context import Invocation, Run
-from todo_cli.errors import ExitCode, InvalidInput, TodoError
+from todo_cli.errors import ClosedPipe, ExitCode, InvalidInput, TodoError
 from todo_cli.render import write_error
-from todo_cli.values import TaskQuery
 
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
 
@@ -48,7 +47,7 @@ def todo(
         run.invocation.stdout.write(f"todo {__version__}\n")
         raise typer.Exit
     if ctx.invoked_subcommand is None:
-        tasks.show_list(run, TaskQuery())
+        tasks.list_(ctx)
 
 
 for _function in (
@@ -96,7 +95,7 @@ def run(invocation: Invocation) -> int:
         code = _dispatch(current)
         invocation.stdout.flush()
         return code
-    except BrokenPipeError:
+    except (ClosedPipe, BrokenPipeError):
         _forget_stdout(invocation)
         return ExitCode.OK
     except KeyboardInterrupt:

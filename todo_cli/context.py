@@ -107,6 +107,7 @@ class Run:
             url,
             session_token=self.settings.session_token,
             timeout_seconds=self.settings.timeout_seconds,
+            waiting=self.render.waiting,
         )
 
     @cached_property
@@ -181,6 +182,7 @@ class Run:
             session_token=self.settings.session_token or token,
             timeout_seconds=self.settings.timeout_seconds,
             revive=home.start,
+            waiting=self.render.waiting,
         )
 
 
@@ -198,7 +200,7 @@ def local_time_zone(environ: Mapping[str, str]) -> str:
         try:
             if name:
                 return str(ZoneInfo(name))
-        except (ValueError, OSError):  # no such zone, or a path
+        except (KeyError, ValueError, OSError):  # no such zone, or a path
             continue
     offset = datetime.now().astimezone().strftime("%z")
     # The POSIX sign, which PostgreSQL takes here, counts west of Greenwich.

@@ -35,6 +35,10 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
 
 
+class ClosedPipe(Exception):
+    """Nobody reads the answer any more: no error, but the end. Typer would make it exit 1."""
+
+
 class TodoError(Exception):
     """An expected failure: one sentence of what happened, one of what to type next."""
 

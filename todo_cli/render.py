@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
+from todo_cli.spinner import spinning
 from todo_cli.values import DayCount, Stats, TaskPage, TaskQuery, TaskState, printable
 
 if TYPE_CHECKING:
@@ -34,6 +36,8 @@ TASK_FIELDS = (
     "deleted_at",
 )
 MOST_CHART_ROWS = 31
+MIN_TITLE_WIDTH = 10
+COLUMN_GAP = 2
 NARROW = 60
 """Below this many columns the times are left out of a table, so that titles keep their room."""
 
@@ -71,6 +75,13 @@ class Renderer:
             self._stderr.write(printable(sentence) + "\n")
             self._stderr.flush()
 
+    def waiting(self, describe: Callable[[], str]) -> AbstractContextManager[None]:
+        """Tell a person at a terminal what a long wait is for, while it lasts."""
+        if self._quiet or not self._stderr.isatty():
+            return nullcontext()
+        is_animated = self._environ.get("TERM") != "dumb"
+        return spinning(self._stderr, describe, is_animated=is_animated)
+
     def prompt(self, question: str) -> None:
         self._stderr.write(printable(question))
         self._stderr.flush()
@@ -95,9 +106,17 @@ class Renderer:
         else:
             self.records(tasks)
 
-    def tasks(self, tasks: Sequence[Task]) -> None:
-        """A JSON array of tasks."""
-        self._document([task_document(task) for task in tasks])
+    def task_json(self, task: Task) -> str:
+        """One task as an element of `json_array`."""
+        return self._json_text(task_document(task))
+
+    def json_array(self, elements: Sequence[str]) -> None:
+        """A JSON array of what `task_json` made, on lines of their own for a terminal."""
+        if not elements or not self._stdout.isatty():
+            self._stdout.write(f"[{','.join(elements)}]\n")
+        else:
+            body = ",\n".join(elements).replace("\n", "\n  ")
+            self._stdout.write(f"[\n  {body}\n]\n")
 
     def json_lines(self, tasks: Iterable[Task]) -> None:
         """One JSON object a line, written as they come."""
@@ -115,32 +134,34 @@ class Renderer:
             self.note(_nothing_found(query))
             return
         console = self._console()
-        table = _plain_table()
-        wide = console.width >= NARROW
-        table.add_column("#", justify="right", style="cyan", no_wrap=True)
-        if query.state is TaskState.ALL:
-            table.add_column("", no_wrap=True)
-        table.add_column("Task", no_wrap=True, overflow="ellipsis", ratio=1)
-        if wide:
-            table.add_column(_time_heading(query), no_wrap=True, style="dim")
-        for task in page.tasks:
-            cells = [str(task.number)]
-            if query.state is TaskState.ALL:
-                cells.append("✓" if task.completed else "·")
-            cells.append(printable(task.title))
-            if wide:
-                cells.append(relative_time(_time_shown(task, query), self._now))
-            table.add_row(
-                *(_text(cell) for cell in cells),
-                style="dim" if task.completed and query.state is TaskState.ALL else None,
-            )
-        console.print(table)
+        console.print(self._table(page.tasks, query, console.width))
         if page.total is not None and page.total > len(page.tasks):
             last = page.tasks[-1].number
-            console.print(
-                _text(f"{len(page.tasks):,} of {page.total:,}. The next page: --after {last}"),
-                style="dim",
-            )
+            cut = f"{len(page.tasks):,} of {page.total:,}. The next page: --after {last}"
+            console.print(_text(cut), style="dim")
+
+    def _table(self, tasks: Sequence[Task], query: TaskQuery, width: int) -> Table:
+        """Numbers and times keep their width; the title is what is cut to fit."""
+        with_status = query.state is TaskState.ALL
+        times = [relative_time(_time_shown(task, query), self._now) for task in tasks]
+        heading = _time_heading(query) if width >= NARROW else ""
+        fixed = [max(len(str(task.number)) for task in tasks)]
+        fixed += [1] * with_status
+        fixed += [max(len(heading), *map(len, times))] * bool(heading)
+        table = _plain_table()
+        table.add_column("#", justify="right", style="cyan", no_wrap=True)
+        if with_status:
+            table.add_column("", no_wrap=True)
+        room = max(MIN_TITLE_WIDTH, width - sum(fixed) - COLUMN_GAP * len(fixed))
+        table.add_column("Task", no_wrap=True, overflow="ellipsis", max_width=room)
+        if heading:
+            table.add_column(heading, no_wrap=True, style="dim")
+        for task, time in zip(tasks, times, strict=True):
+            status = ["✓" if task.completed else "·"] if with_status else []
+            cells = [str(task.number), *status, printable(task.title), time]
+            faded = "dim" if with_status and task.completed else None
+            table.add_row(*map(_text, cells[: len(table.columns)]), style=faded)
+        return table
 
     def task(self, task: Task) -> None:
         """One task, everything about it."""
@@ -225,13 +246,14 @@ class Renderer:
 
     def _document(self, document: Any) -> None:
         """One JSON document: compact on a pipe, indented on a terminal."""
-        if self._stdout.isatty():
-            text = json.dumps(document, ensure_ascii=False, indent=2)
-            # JSON's own escapes are the same text to a reader of JSON, and steer no terminal.
-            text = "".join(_json_escaped(character) for character in text)
-        else:
-            text = _compact(document)
-        self._stdout.write(text + "\n")
+        self._stdout.write(self._json_text(document) + "\n")
+
+    def _json_text(self, document: Any) -> str:
+        if not self._stdout.isatty():
+            return _compact(document)
+        text = json.dumps(document, ensure_ascii=False, indent=2)
+        # JSON's own escapes are the same text to a reader of JSON, and steer no terminal.
+        return "".join(_json_escaped(character) for character in text)
 
     def _console(self) -> Console:
         return _make_console(self._stdout, self._environ)

@@ -7,10 +7,10 @@ statement bears repeating: inserts carry their identifiers, updates set and neve
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -20,7 +20,13 @@ from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 
 from todo_cli.database.session import Database
-from todo_cli.errors import AmbiguousTask, DatabaseFault, EditConflict, TaskNotFound
+from todo_cli.errors import (
+    AmbiguousTask,
+    DatabaseFault,
+    DatabaseUnreachable,
+    EditConflict,
+    TaskNotFound,
+)
 from todo_cli.models import ArchivedTask, Task
 from todo_cli.values import (
     DEFAULT_LIMIT,
@@ -35,12 +41,18 @@ from todo_cli.values import (
     uuid7,
 )
 
+T = TypeVar("T")
+
 STREAM_PAGE = 2_000
 """Tasks a page when all are streamed: some hundred pages for 100,000, a few MiB each."""
 
 CANDIDATES_SHOWN = 10
 """How many tasks an ambiguous reference lists at most."""
 
+MOST_TOGGLES = 3
+"""How often to read again where somebody else changes the same tasks at the same moment."""
+
+_NO_SYNC = {"synchronize_session": False}
 _TASKS = Task.__table__  # type: ignore[attr-defined]  # SQLModel types no __table__
 _NOT_IN_TRASH = col(Task.deleted_at).is_(None)
 
@@ -84,7 +96,7 @@ class TaskRepository:
                 added = list(session.exec(select(Task).where(col(Task.id).in_(ids))))
             return added
 
-        tasks = {task.id: task for task in self._database.run(insert)}
+        tasks = {task.id: task for task in self._database.run(insert, writes=True)}
         if len(tasks) < len(ids):
             raise DatabaseFault("The tasks were not kept.")
         return [tasks[id_] for id_ in ids]
@@ -102,6 +114,20 @@ class TaskRepository:
         tasks = self._read(_page_statement(query))
         self._require_start(query, tasks)
         return TaskPage(tasks, len(tasks) if with_total else None)
+
+    def collect(self, query: TaskQuery, convert: Callable[[Task], T]) -> list[T]:
+        """All tasks that fit, each converted as it is read. One round trip, however many.
+
+        A converted task may be a tenth of the task: what 100,000 take in memory depends on it.
+        """
+        statement = _page_statement(query)
+
+        def read(session: Session) -> list[T]:
+            return [convert(task) for task in session.scalars(statement).yield_per(STREAM_PAGE)]
+
+        converted = self._database.run(read)
+        self._require_start(query, converted)
+        return converted
 
     def stream(self, query: TaskQuery) -> Iterator[Task]:
         """All tasks that fit, `query.limit` at most, in bounded memory. A round trip a page."""
@@ -139,15 +165,40 @@ class TaskRepository:
     def toggle(self, refs: Sequence[TaskRef]) -> list[Task]:
         """Flip completion of every task, or of none. Two round trips.
 
-        The first reads, the second sets what the first did not see: a repeated try sets the same
-        again, where a flip in one statement would flip back.
+        The first reads, the second sets, and only where the task is still as it was read: a
+        repeated try finds that it has been done, where a flip in one statement would flip back.
+
+        Raises:
+            TaskNotFound, AmbiguousTask: a reference does not mean one task outside the trash.
+            EditConflict: after a cut the tasks are neither as they were nor as they should be;
+                somebody else has changed them, and whether we have too cannot be told.
         """
-        before = {task.id: task.completed for task in self.get(refs)}
-        flipped = sa.case(
-            *((col(Task.id) == id_, not completed) for id_, completed in before.items()),
-            else_=col(Task.completed),
-        )
-        return self._update(refs, completed=flipped)
+        for _ in range(MOST_TOGGLES):
+            before = self.get(refs)
+            _refuse_trash(before)
+            tries, after = self._set_flipped(before)
+            wanted = {task.id: not task.completed for task in before}
+            if after and all(task.completed == wanted[task.id] for task in after):
+                return _in_order(refs, after)
+            if tries > 1:
+                break
+        raise EditConflict("The tasks were changed meanwhile.")
+
+    def _set_flipped(self, before: Sequence[Task]) -> tuple[int, list[Task]]:
+        """Flip what is as it was; answer how many tries that took, and the tasks as they are."""
+        flip = _flip_statement(before)
+        look = select(Task).where(col(Task.id).in_([task.id for task in before]))
+        tries = 0
+
+        def work(session: Session) -> list[Task]:
+            nonlocal tries
+            tries += 1
+            return list(session.scalars(flip, execution_options=_NO_SYNC)) or list(
+                session.scalars(look)
+            )
+
+        after = self._database.run(work, writes=True)
+        return tries, after if len(after) == len(before) else []
 
     def edit(
         self, ref: TaskRef, changes: dict[str, Any], *, unchanged_since: Task | None = None
@@ -164,6 +215,9 @@ class TaskRepository:
         edited = self._write(_update_statement([ref], changes, and_also=seen))
         if not edited:
             self._explain([ref])
+            now = self.get([ref])[0]
+            if all(getattr(now, name) == value for name, value in changes.items()):
+                return now  # our own first try, whose answer was lost
             raise EditConflict(f"Task {unchanged_since.number} was changed meanwhile.")
         return edited[0]
 
@@ -197,14 +251,33 @@ class TaskRepository:
         return [restored[id_] for id_ in ids]
 
     def delete(self, refs: Sequence[TaskRef]) -> list[Task]:
-        """Delete every task for good, or none; from the trash as well. Their numbers stay used."""
+        """Delete every task for good, or none; from the trash as well. Their numbers stay used.
+
+        Raises:
+            TaskNotFound, AmbiguousTask: a reference does not mean exactly one task.
+            DatabaseUnreachable: the answer was lost, and the tasks are gone by now: what they
+                were cannot be told any more.
+        """
         matched, all_matched = _matched(refs, from_trash=True)
         statement = (
             sa.delete(Task)
             .where(col(Task.id).in_(sa.select(matched.c.id)), all_matched)
             .returning(Task)
         )
-        return self._required(refs, self._write(statement), from_trash=True)
+        tries = 0
+
+        def work(session: Session) -> list[Task]:
+            nonlocal tries
+            tries += 1
+            return list(session.scalars(statement, execution_options=_NO_SYNC))
+
+        deleted = self._database.run(work, writes=True)
+        if not deleted and tries > 1:
+            raise DatabaseUnreachable(
+                "The connection was cut while deleting; it seems to be done.",
+                hint="See what is there with: todo list --all, todo list --trash",
+            )
+        return self._required(refs, deleted, from_trash=True)
 
     def stats(self, today: date, days: int, time_zone: str) -> Stats:
         """The figures for `days` days up to `today`, days being those of the time zone."""
@@ -225,9 +298,9 @@ class TaskRepository:
         total = rows[0][1] if rows else None
         return TaskPage(tasks[:limit], len(tasks) if total is None else total)
 
-    def _require_start(self, query: TaskQuery, tasks: Sequence[Task]) -> None:
+    def _require_start(self, query: TaskQuery, found: Sequence[object]) -> None:
         """Tell the end of the list from a page that follows no task."""
-        if not tasks and query.after is not None:
+        if not found and query.after is not None:
             of = _source(query)
             after = [query.after]
             _in_order(after, self._read(sa.select(of).where(_is_any_of(after, of))))
@@ -242,9 +315,9 @@ class TaskRepository:
         return self._required(refs, self._write(statement), from_trash=from_trash)
 
     def _write(self, statement: Any) -> list[Task]:
-        options = {"synchronize_session": False}
         return self._database.run(
-            lambda session: list(session.scalars(statement, execution_options=options))
+            lambda session: list(session.scalars(statement, execution_options=_NO_SYNC)),
+            writes=True,
         )
 
     def _required(
@@ -256,12 +329,39 @@ class TaskRepository:
 
     def _explain(self, refs: Sequence[TaskRef], *, from_trash: bool = False) -> None:
         """Find out why nothing was changed, and raise it. The only second query there is."""
-        for task in self.get(refs):
-            if task.deleted_at is not None and not from_trash:
-                raise TaskNotFound(
-                    f"Task {task.number} is in the trash.",
-                    hint=f"Bring it back with: todo restore {task.number}",
-                )
+        tasks = self.get(refs)
+        if not from_trash:
+            _refuse_trash(tasks)
+
+
+def _refuse_trash(tasks: Sequence[Task]) -> None:
+    for task in tasks:
+        if task.deleted_at is not None:
+            raise TaskNotFound(
+                f"Task {task.number} is in the trash.",
+                hint=f"Bring it back with: todo restore {task.number}",
+            )
+
+
+def _flip_statement(before: Sequence[Task]) -> sa.Executable:
+    """Flip all of the tasks, if each is still as it was read; else none."""
+    unchanged = sa.or_(
+        *(
+            sa.and_(_TASKS.c.id == task.id, _TASKS.c.updated_at == task.updated_at)
+            for task in before
+        )
+    )
+    # Locked before they are counted, so that it is all or nothing also where somebody else changes
+    # one of them at the same moment; in one order, so that two of us do not wait for each other.
+    fitting = sa.select(_TASKS.c.id).where(unchanged).order_by(_TASKS.c.id).with_for_update()
+    locked = fitting.cte("locked")
+    locked_count = sa.select(sa.func.count()).select_from(locked).scalar_subquery()
+    return (
+        sa.update(Task)
+        .where(col(Task.id).in_(sa.select(locked.c.id)), locked_count == len(before))
+        .values(completed=sa.not_(col(Task.completed)))
+        .returning(Task)
+    )
 
 
 def pattern_statements(*, number: int) -> list[tuple[str, sa.Executable]]:

@@ -17,6 +17,17 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
+VALIDATE_EMAILS = """
+do $$
+begin
+    alter table users validate constraint ck_users_email_lower_case;
+exception
+    when check_violation then
+        raise warning 'old addresses are not in lower case; the check binds new ones only';
+end
+$$
+"""
+
 
 def upgrade() -> None:
     # NOT VALID: an old row must not stop the upgrade; it is only refused when it is written again.
@@ -24,6 +35,7 @@ def upgrade() -> None:
         "alter table users add constraint ck_users_email_lower_case "
         "check (email = lower(email)) not valid"
     )
+    op.execute(VALIDATE_EMAILS)
     op.create_table(
         "sessions",
         _key(),

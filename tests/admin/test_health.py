@@ -214,7 +214,13 @@ def test_a_pooled_host_without_tls_is_found(
             f"postgresql://{postgres.user}@{host}:{proxy.port}{urlsplit(in_use).path}"
             f"?hostaddr={proxy.host}&sslmode=disable&gssencmode=disable"
         )
-        assert troubles(url) == {"host": "warn", "tls": "fail"}
+        # Connected by hand: this program itself would insist on TLS.
+        with psycopg.connect(url, autocommit=True) as connection:
+            found = health._connection_checks(
+                connection, url, PATIENT, lambda: datetime.now(UTC), connect_seconds=0
+            )
+            wrong = {one.name: str(one.status) for one in found if one.status is not health.OK}
+        assert wrong == {"host": "warn", "tls": "fail"}
 
 
 def test_a_look_costs_few_round_trips(

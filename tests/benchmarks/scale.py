@@ -32,7 +32,8 @@ from todo_cli import repository
 from todo_cli.admin import migrate, retention, seed
 from todo_cli.admin.explain import TARGETS
 from todo_cli.database.dialect import TodoDialect
-from todo_cli.database.embedded import EmbeddedServer, _wheel_programs
+from todo_cli.database.embedded import EmbeddedServer
+from todo_cli.database.embedded.files import wheel_programs
 from todo_cli.database.session import APP_ROLE, IDENTITY
 from todo_cli.models import Task
 from todo_cli.values import TaskQuery, TaskRef, TaskState
@@ -115,7 +116,7 @@ def _loading(report: Report, url: str, tasks: int, users: int) -> None:
         beside = url.replace("/todo?", "/pgbench?")
         started = time.perf_counter()
         units = max(1, tasks // PGBENCH_ROWS_A_UNIT)
-        command = [str(_wheel_programs() / "pgbench"), "-i", "-q", "-s", str(units), beside]
+        command = [str(wheel_programs() / "pgbench"), "-i", "-q", "-s", str(units), beside]
         subprocess.run(command, check=True, capture_output=True)
         spent = time.perf_counter() - started
         connection.execute("drop database pgbench")

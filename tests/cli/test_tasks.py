@@ -1,17 +1,383 @@
-"""The commands on tasks, as typed: exit code, stdout and stderr."""
+"""The commands on tasks, as typed: exit code, stdout and stderr, all three."""
 
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
-from tests.conftest import Cli
+import pytest
+
+from tests.conftest import Cli, Result
+from tests.support.people import Person
+
+TASK_FIELDS = [
+    "number",
+    "id",
+    "title",
+    "description",
+    "completed",
+    "created_at",
+    "updated_at",
+    "completed_at",
+    "deleted_at",
+]
+INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 
 
-def test_a_task_is_added_listed_and_done(cli: Cli) -> None:
-    assert cli("add", "Buy", "milk", "-q").stdout == "1\n"
-    listed = cli("list", "--json")
-    assert listed.exit_code == 0
-    assert listed.stderr == ""
-    assert [task["title"] for task in json.loads(listed.stdout)] == ["Buy milk"]
-    assert cli("done", "1").exit_code == 0
-    assert json.loads(cli("list", "--json").stdout) == []
+def ok(result: Result) -> str:
+    """The answer of a command that says nothing else."""
+    assert (result.exit_code, result.stderr) == (0, "")
+    return result.stdout
+
+
+def refused(result: Result, exit_code: int) -> str:
+    """What a command says that answers nothing: two lines at most."""
+    assert (result.exit_code, result.stdout) == (exit_code, "")
+    assert len(result.stderr.splitlines()) <= 2
+    return result.stderr
+
+
+# --- add ---------------------------------------------------------------------------------------
+
+
+def test_words_are_joined_by_one_space(cli: Cli) -> None:
+    ok(cli("add", "  Buy", "oat \t milk "))
+    assert json.loads(ok(cli("list", "--json")))[0]["title"] == "Buy oat milk"
+
+
+def test_quiet_add_prints_just_the_number(cli: Cli) -> None:
+    assert ok(cli("add", "-q", "one")) == "1\n"
+    assert ok(cli("-q", "add", "two")) == "2\n"
+
+
+def test_a_task_in_json_has_every_field(cli: Cli) -> None:
+    task = json.loads(ok(cli("add", "--json", "one", "-d", "about\nit")))
+    assert list(task) == TASK_FIELDS
+    assert (task["number"], task["title"], task["description"]) == (1, "one", "about\nit")
+    assert (task["completed"], task["completed_at"], task["deleted_at"]) == (False, None, None)
+    assert INSTANT.fullmatch(task["created_at"])
+
+
+def test_lines_of_stdin_become_tasks_in_their_order(cli: Cli) -> None:
+    added = ok(cli("add", "-", "--json", stdin="one\n\n  two  \r\nthree"))
+    assert [(t["number"], t["title"]) for t in json.loads(added)] == [
+        (1, "one"),
+        (2, "two"),
+        (3, "three"),
+    ]
+
+
+def test_lines_of_stdin_are_added_all_or_none(cli: Cli) -> None:
+    error = refused(cli("add", "-", stdin="one\n" + "x" * 501 + "\n"), 2)
+    assert "501 characters" in error
+    assert ok(cli("list")) == ""
+
+
+@pytest.mark.parametrize("stdin", ["", "\n \n"])
+def test_no_line_on_stdin_is_an_error(cli: Cli, stdin: str) -> None:
+    assert "hint:" in refused(cli("add", "-", stdin=stdin), 2)
+
+
+def test_a_title_that_begins_with_a_dash_follows_two(cli: Cli) -> None:
+    ok(cli("add", "--", "--json", "-5", "degrees"))
+    assert json.loads(ok(cli("list", "--json")))[0]["title"] == "--json -5 degrees"
+    refused(cli("add", "-5 degrees"), 2)
+
+
+# --- list --------------------------------------------------------------------------------------
+
+
+def test_a_pipe_gets_records_without_a_header_and_all_of_them(cli: Cli) -> None:
+    ok(cli("add", "-", stdin="".join(f"task {n}\n" for n in range(60))))
+    lines = ok(cli("list")).splitlines()
+    assert len(lines) == 60
+    number, status, title, created, updated, completed, _id = lines[0].split("\t")
+    assert (number, status, title, completed) == ("60", "pending", "task 59", "")
+    assert INSTANT.fullmatch(created) and INSTANT.fullmatch(updated)
+    assert len(ok(cli("list", "--limit", "3")).splitlines()) == 3
+
+
+def test_json_leaves_nothing_out(cli: Cli) -> None:
+    ok(cli("add", "-", stdin="".join(f"task {n}\n" for n in range(60))))
+    assert len(json.loads(ok(cli("list", "--json")))) == 60
+    lines = ok(cli("list", "--jsonl")).splitlines()
+    assert [json.loads(line)["number"] for line in lines] == list(range(60, 0, -1))
+    assert len(ok(cli("list", "--jsonl", "--limit", "7")).splitlines()) == 7
+
+
+def test_nothing_is_an_empty_array_and_exit_0(cli: Cli) -> None:
+    assert ok(cli("list", "--json")) == "[]\n"
+    assert ok(cli("list", "--jsonl")) == ""
+    assert ok(cli("list")) == ""
+
+
+def test_a_cut_table_says_so(cli: Cli) -> None:
+    ok(cli("add", "-", stdin="".join(f"task {n}\n" for n in range(60))))
+    table = ok(cli("list", columns=80))
+    assert "50 of 60" in table
+    assert "--after 11" in table
+    assert "50 of" not in ok(cli("list", "--limit", "0", columns=80))
+
+
+def test_the_program_alone_lists(cli: Cli) -> None:
+    ok(cli("add", "one"))
+    assert ok(cli()) == ok(cli("list")) == ok(cli("ls"))
+
+
+def test_a_table_at_80_and_40_columns(cli: Cli) -> None:
+    ok(cli("add", "-", stdin="short\n宽字符很宽\n" + "long " * 30 + "\n"))
+    ok(cli("done", "1"))
+    assert lines_of(cli, 80) == [
+        "#     Task                                                              Created",
+        "3  ·  long long long long long long long long long long long long lon…  just now",
+        "2  ·  宽字符很宽                                                        just now",
+        "1  ✓  short                                                             just now",
+    ]
+    assert lines_of(cli, 40) == [
+        "#     Task",
+        "3  ·  long long long long long long lon…",
+        "2  ·  宽字符很宽",
+        "1  ✓  short",
+    ]
+
+
+def lines_of(cli: Cli, columns: int) -> list[str]:
+    table = ok(cli("list", "--all", columns=columns, environ={"NO_COLOR": "1"}))
+    return [line.rstrip() for line in table.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("environ", "coloured"),
+    [
+        ({}, True),
+        ({"NO_COLOR": "1"}, False),
+        ({"NO_COLOR": ""}, True),
+        ({"TERM": "dumb"}, False),
+        ({"NO_COLOR": "1", "FORCE_COLOR": "1"}, False),
+        ({"TERM": "dumb", "CLICOLOR_FORCE": "1"}, True),
+    ],
+)
+def test_colour_is_for_terminals_that_want_it(
+    cli: Cli, environ: dict[str, str], coloured: bool
+) -> None:
+    ok(cli("add", "one"))
+    assert (
+        "\x1b[" in ok(cli("list", columns=80, environ={"TERM": "xterm", **environ}))
+    ) == coloured
+
+
+def test_contradicting_words_are_refused(cli: Cli) -> None:
+    refused(cli("list", "--done", "--trash"), 2)
+    refused(cli("list", "--json", "--jsonl"), 2)
+    refused(cli("list", "--limit", "-1"), 2)
+    refused(cli("list", "--limit", "many"), 2)
+    refused(cli("list", "--sort", "colour"), 2)
+    refused(cli("nothing"), 2)
+    refused(cli("done"), 2)
+
+
+# --- changing ----------------------------------------------------------------------------------
+
+
+def test_several_are_answered_as_an_array_in_the_order_given(cli: Cli) -> None:
+    ok(cli("add", "-", stdin="one\ntwo\nthree\n"))
+    done = json.loads(ok(cli("done", "3", "1", "--json")))
+    assert [(task["number"], task["completed"]) for task in done] == [(3, True), (1, True)]
+    assert isinstance(json.loads(ok(cli("done", "3", "--json"))), list)
+
+
+def test_all_or_none(cli: Cli) -> None:
+    ok(cli("add", "-", stdin="one\ntwo\n"))
+    assert "No task 9." in refused(cli("done", "1", "9"), 1)
+    assert len(ok(cli("list")).splitlines()) == 2
+
+
+def test_there_and_back(cli: Cli) -> None:
+    ok(cli("add", "one"))
+    for command, status in (
+        ("done", "done"),
+        ("done", "done"),
+        ("reopen", "pending"),
+        ("toggle", "done"),
+        ("toggle", "pending"),
+        ("rm", "trash"),
+        ("rm", "trash"),
+        ("restore", "pending"),
+    ):
+        assert ok(cli(command, "1")).split("\t")[1] == status
+
+
+def test_edit_sets_and_clears(cli: Cli) -> None:
+    ok(cli("add", "one", "-d", "about"))
+    edited = json.loads(ok(cli("edit", "1", "--title", "uno", "--json")))
+    assert (edited["title"], edited["description"]) == ("uno", "about")
+    assert json.loads(ok(cli("edit", "1", "-d", "", "--json")))["description"] is None
+    refused(cli("edit", "1", "--title", " "), 2)
+
+
+def test_edit_without_a_terminal_names_the_options(cli: Cli) -> None:
+    ok(cli("add", "one"))
+    assert "--title" in refused(cli("edit", "1"), 2)
+
+
+def test_edit_in_an_editor(cli: Cli, tmp_path: Path) -> None:
+    ok(cli("add", "one", "-d", "about\nit"))
+    editor = tmp_path / "editor"
+    editor.write_text('#!/bin/sh\nsed -i "s/one/uno/; s/about/more about/" "$1"\n')
+    editor.chmod(0o755)
+    ok(cli("edit", "1", columns=80, environ={"VISUAL": str(editor)}))
+    task = json.loads(ok(cli("show", "1", "--json")))
+    assert (task["title"], task["description"]) == ("uno", "more about\nit")
+
+
+def test_a_spoilt_edit_keeps_the_text_and_says_where(cli: Cli, tmp_path: Path) -> None:
+    ok(cli("add", "one"))
+    editor = tmp_path / "editor"
+    editor.write_text('#!/bin/sh\nprintf "\\033[2J evil\\n" > "$1"\n')
+    editor.chmod(0o755)
+    result = cli("edit", "1", columns=80, environ={"EDITOR": str(editor)})
+    assert result.exit_code == 2
+    kept = Path(result.stderr.partition("in ")[2].strip())
+    assert kept.read_text() == "\x1b[2J evil\n"
+    kept.unlink()
+
+
+def test_deleting_for_good_asks(cli: Cli) -> None:
+    ok(cli("add", "one"))
+    assert "--yes" in refused(cli("rm", "--permanent", "1"), 2)
+    answered = cli("rm", "--permanent", "1", columns=80, stdin="n\n")
+    assert (answered.exit_code, answered.stdout) == (1, "")
+    assert cli("rm", "--permanent", "1", columns=80, stdin="y\n").exit_code == 0
+    assert "No task 1." in refused(cli("restore", "1"), 1)
+    assert ok(cli("add", "-q", "two")) == "2\n"
+
+
+def test_show_tells_everything(cli: Cli) -> None:
+    ok(cli("add", "one", "-d", "first line\nsecond\tline"))
+    fields = dict(line.split("\t") for line in ok(cli("show", "1")).splitlines())
+    assert list(fields) == TASK_FIELDS
+    assert fields["description"] == r"first line\nsecond\tline"
+    table = ok(cli("show", "1", columns=80))
+    assert "first line" in table and "pending" in table
+
+
+def test_stats_in_every_form(cli: Cli) -> None:
+    ok(cli("add", "-", stdin="one\ntwo\n"))
+    ok(cli("done", "1"))
+    stats = json.loads(ok(cli("stats", "--json", "--days", "3")))
+    assert list(stats) == [
+        "total",
+        "pending",
+        "completed",
+        "completion_rate",
+        "trash",
+        "created_last_7_days",
+        "completed_last_7_days",
+        "streak_days",
+        "median_hours_to_done",
+        "oldest_pending",
+        "by_day",
+    ]
+    assert (stats["total"], stats["completion_rate"], stats["streak_days"]) == (2, 0.5, 1)
+    assert stats["by_day"][-1]["created"] == 2
+    assert len(stats["by_day"]) == 3
+    assert "total\t2" in ok(cli("stats"))
+    for columns in (80, 40):
+        drawn = ok(cli("stats", columns=columns, environ={"NO_COLOR": "1"}))
+        assert "█" in drawn
+        assert max(map(len, drawn.splitlines())) <= columns
+
+
+def test_stats_of_nothing(cli: Cli) -> None:
+    stats = json.loads(ok(cli("stats", "--json")))
+    assert (stats["completion_rate"], stats["median_hours_to_done"]) == (0.0, None)
+    assert ok(cli("stats", columns=80))
+
+
+# --- errors ------------------------------------------------------------------------------------
+
+
+def test_an_error_in_json_is_one_line_on_stderr(cli: Cli) -> None:
+    assert json.loads(refused(cli("show", "7", "--json"), 1)) == {
+        "error": {
+            "code": "task_not_found",
+            "message": "No task 7.",
+            "hint": "See the numbers with: todo list --all",
+        }
+    }
+    assert (
+        json.loads(refused(cli("list", "--json", "--nope"), 2))["error"]["code"] == "invalid_input"
+    )
+
+
+def test_somebody_elses_task_is_no_task(cli: Cli, bob: Person) -> None:
+    task = json.loads(ok(cli("add", "secret", "--json")))
+    for reference in ("1", task["id"], task["id"][:18]):
+        for words in (
+            ["show"],
+            ["edit", "--title", "x"],
+            ["done"],
+            ["rm"],
+            ["restore"],
+            ["toggle"],
+        ):
+            error = refused(cli(words[0], reference, *words[1:], "--json", person=bob), 1)
+            assert json.loads(error)["error"]["code"] == "task_not_found"
+    assert ok(cli("list", "--all", person=bob)) == ""
+    assert json.loads(ok(cli("stats", "--json", person=bob)))["total"] == 0
+
+
+def test_nobody_is_logged_in(cli: Cli) -> None:
+    error = refused(cli("list", environ={"TODO_SESSION_TOKEN": ""}), 4)
+    assert "todo login" in error
+    refused(cli("list", environ={"TODO_SESSION_TOKEN": "guessed"}), 4)
+
+
+@pytest.mark.parametrize(
+    ("url", "exit_code"),
+    [
+        ("mysql://u:hunter2@h/d", 2),
+        ("postgresql://u:hunter2@h:port/d", 2),
+        ("hunter2", 2),
+        ("postgresql://u:hunter2@127.0.0.1:1/d", 3),
+    ],
+)
+def test_a_wrong_database_is_told_without_its_password(cli: Cli, url: str, exit_code: int) -> None:
+    environ = {"TODO_TIMEOUT": "0.3"}
+    error = refused(cli("list", "--database-url", url, environ=environ), exit_code)
+    assert "hunter2" not in error
+    debugged = cli("list", "--database-url", url, "--debug", environ=environ).stderr
+    assert "hunter2" not in debugged
+
+
+def test_an_empty_database_wants_an_upgrade(cli: Cli, empty_database_url: str) -> None:
+    environ = {"TODO_DATABASE_URL": empty_database_url}
+    assert "todo db upgrade" in refused(cli("list", environ=environ), 5)
+
+
+def test_a_wrong_timeout_is_refused(cli: Cli) -> None:
+    for timeout in ("soon", "-1", "0", "nan", "1e99"):
+        refused(cli("list", environ={"TODO_TIMEOUT": timeout}), 2)
+
+
+# --- help --------------------------------------------------------------------------------------
+
+COMMANDS = ["add", "list", "show", "edit", "done", "reopen", "toggle", "rm", "restore", "stats"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example_and_a_place_in_the_readme(
+    cli: Cli, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli(command, "--help").exit_code == 0
+    out = capsys.readouterr().out
+    assert re.search(rf"Examples?:\n +todo {command}", out)
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    assert f"todo {command}" in readme
+
+
+def test_the_version(cli: Cli) -> None:
+    from todo_cli import __version__
+
+    assert ok(cli("--version")) == f"todo {__version__}\n"

@@ -16,11 +16,11 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from todo_cli.database import embedded
-from todo_cli.database.embedded import EmbeddedServer
+from todo_cli.database.embedded import MAJOR, EmbeddedServer, files, processes, runner
+from todo_cli.database.embedded import server as server_module
 from todo_cli.errors import EmbeddedServerError
 
-REPOSITORY = Path(__file__).parents[2]
+PYTHONPATH = os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, sys.path)])
 IS_ROOT = os.geteuid() == 0
 START = """
 import os, sys
@@ -84,7 +84,7 @@ def postmaster(server: EmbeddedServer) -> int:
 def kill_9(pid: int) -> None:
     """Kill as a crash would, and wait until the process is gone."""
     os.kill(pid, signal.SIGKILL)
-    assert embedded._wait_until(lambda: embedded._process_name(pid) is None, 10)
+    assert processes.wait_until(lambda: processes.process_name(pid) is None, 10)
 
 
 def mode(path: Path) -> int:
@@ -94,7 +94,7 @@ def mode(path: Path) -> int:
 def start_in_a_process(data_dir: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", START, str(data_dir)],
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        env={**os.environ, "PYTHONPATH": PYTHONPATH},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -154,9 +154,9 @@ def test_stop_without_a_data_folder_makes_none(server: EmbeddedServer, folder: P
 
 
 def test_the_wheel_brings_the_expected_major() -> None:
-    program = embedded._wheel_programs() / "postgres"
+    program = files.wheel_programs() / "postgres"
     printed = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
-    assert printed.stdout.split()[-1].split(".")[0] == str(embedded.MAJOR)
+    assert printed.stdout.split()[-1].split(".")[0] == str(MAJOR)
 
 
 def test_the_module_is_light_and_never_imports_the_wheels_code(folder: Path) -> None:
@@ -170,7 +170,7 @@ def test_the_module_is_light_and_never_imports_the_wheels_code(folder: Path) -> 
         "assert not heavy & (set(sys.modules) - before), heavy & set(sys.modules)\n"
     )
     command = [sys.executable, "-c", code, str(folder)]
-    subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": str(REPOSITORY)})
+    subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": PYTHONPATH})
 
 
 def test_the_server_survives_the_signals_of_its_starters_terminal(server: EmbeddedServer) -> None:
@@ -196,7 +196,7 @@ def test_the_server_keeps_no_pipe_of_its_starter(folder: Path, new_server: NewSe
     data_dir = new_server()._data_dir
     inherited, kept = os.pipe()
     command = [sys.executable, "-c", START, str(data_dir)]
-    environ = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    environ = {**os.environ, "PYTHONPATH": PYTHONPATH}
     try:
         # Returns only when everyone has closed stdout and stderr.
         done = subprocess.run(
@@ -290,7 +290,7 @@ def test_the_socket_folder_is_the_same_for_every_process_of_the_user(folder: Pat
 def test_the_longest_socket_path_still_lies_in_the_data_folder(
     folder: Path, new_server: NewServer
 ) -> None:
-    room = embedded._SOCKET_PATH_MAX_BYTES - len("/run/.s.PGSQL.5432")
+    room = files.SOCKET_PATH_MAX_BYTES - len("/run/.s.PGSQL.5432")
     real = Path(os.path.realpath(folder))
     data_dir = real / ("x" * (room - len(str(real)) - 1))
     server = new_server(data_dir)
@@ -469,7 +469,7 @@ def test_a_server_that_cannot_start_says_why(server: EmbeddedServer, folder: Pat
     server.start()
     server.stop()
     (folder / "data/postgres/global/pg_control").rename(folder / "aside")
-    with pytest.raises(EmbeddedServerError, match="did not start: .*pg_control") as caught:
+    with pytest.raises(EmbeddedServerError, match=r"did not start: .*pg_control") as caught:
         server.start()
     assert "postgres.log" in (caught.value.hint or "")
 
@@ -478,16 +478,16 @@ def test_a_large_log_is_put_aside(server: EmbeddedServer, folder: Path) -> None:
     server.start()
     server.stop()
     log = folder / "data/postgres.log"
-    log.write_bytes(b"x" * (embedded.LOG_MAX_BYTES + 1))
+    log.write_bytes(b"x" * (server_module.LOG_MAX_BYTES + 1))
     server.start()
     assert log.stat().st_size < 10_000
-    assert log.with_name("postgres.log.old").stat().st_size == embedded.LOG_MAX_BYTES + 1
+    assert log.with_name("postgres.log.old").stat().st_size == server_module.LOG_MAX_BYTES + 1
 
 
 def test_waiting_for_the_lock_is_bounded(
     server: EmbeddedServer, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedded, "LOCK_TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr(server_module, "LOCK_TIMEOUT_SECONDS", 0.1)
     (folder / "data").mkdir(mode=0o700)
     with (
         EmbeddedServer(folder / "data", {})._locked(),
@@ -532,11 +532,10 @@ def test_a_file_in_the_data_folders_place_is_one_sentence(folder: Path) -> None:
         EmbeddedServer(folder / "data", os.environ).start()
 
 
-@pytest.mark.skipif(IS_ROOT, reason="root may write everywhere")
-def test_a_closed_folder_is_one_sentence(folder: Path) -> None:
-    (folder / "closed").mkdir(mode=0o500)
-    with pytest.raises(EmbeddedServerError, match="Permission denied"):
-        EmbeddedServer(folder / "closed/data", os.environ).start()
+def test_a_closed_folder_is_one_sentence() -> None:
+    """Nobody makes a folder there, not even root."""
+    with pytest.raises(EmbeddedServerError, match=r"cannot work with .*: .*\.$"):
+        EmbeddedServer(Path("/proc/closed/data"), os.environ).start()
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="only root can give a folder away")
@@ -574,8 +573,8 @@ finally:
 
 
 def copy_of_the_wheel(folder: Path) -> Path:
-    """The programs where every user can reach them; the wheel's libraries lie beside its package."""
-    package = embedded._wheel_programs().parents[1]
+    """The programs where all users reach them; the libraries lie beside the package."""
+    package = files.wheel_programs().parents[1]
     for part in (package, package.with_name(f"{package.name}.libs")):
         if part.exists():
             shutil.copytree(part, folder / part.name, symlinks=True)
@@ -593,16 +592,16 @@ def can_make_a_nameless_namespace(uid: int) -> bool:
 @pytest.mark.parametrize("has_a_name", [True, False])
 def test_a_plain_user_needs_no_privilege(folder: Path, has_a_name: bool) -> None:
     """As root: everything is imported before the change of user, who may not reach the sources."""
-    uid = (embedded._nobody()[0] if has_a_name else 43210) if IS_ROOT else os.geteuid()
+    uid = (runner.nobody()[0] if has_a_name else 43210) if IS_ROOT else os.geteuid()
     if not has_a_name and not can_make_a_nameless_namespace(uid):
         pytest.skip("needs root, and user namespaces for plain users")
-    programs = embedded._wheel_programs()
+    programs = files.wheel_programs()
     if IS_ROOT:
         os.chown(folder, uid, uid)
         programs = copy_of_the_wheel(folder / "wheel")
     done = subprocess.run(
         [sys.executable, "-c", AS_A_PLAIN_USER, str(folder), str(programs), str(uid)],
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        env={**os.environ, "PYTHONPATH": PYTHONPATH},
         capture_output=True,
         check=False,
         text=True,
@@ -614,15 +613,15 @@ def test_a_plain_user_needs_no_privilege(folder: Path, has_a_name: bool) -> None
 @pytest.fixture
 def no_namespaces(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
     """Makes user namespaces look forbidden, as Docker's default profile has it, or not."""
-    real = embedded._works
+    real = runner.works
 
     def switch(forbidden: bool) -> None:
-        def works(runner: embedded._Runner, *others: object) -> bool:
-            if forbidden and runner.prefix[0] == "unshare":
+        def works(way: runner.Runner, *others: object) -> bool:
+            if forbidden and way.prefix[0] == "unshare":
                 return False
-            return real(runner, *others)  # type: ignore[arg-type]  # passed on as they came
+            return real(way, *others)  # type: ignore[arg-type]  # passed on as they came
 
-        monkeypatch.setattr(embedded, "_works", works)
+        monkeypatch.setattr(runner, "works", works)
 
     return switch
 
@@ -634,7 +633,7 @@ def test_root_without_user_namespaces_gives_away_the_cluster_only(
     no_namespaces(True)
     assert server.start() is True
     write(server, "milk")
-    nobody = embedded._nobody()[0]
+    nobody = runner.nobody()[0]
     owners = {path.name: path.stat().st_uid for path in (folder / "data").iterdir()}
     assert owners == {"postgres": nobody, "run": 0, "postgres.lock": 0, "postgres.log": 0}
     assert (folder / "data").stat().st_uid == 0
@@ -651,9 +650,9 @@ def test_root_without_user_namespaces_gives_away_the_cluster_only(
 def test_a_cluster_moves_between_the_two_ways_of_root(
     folder: Path, server: EmbeddedServer, no_namespaces: Callable[[bool], None]
 ) -> None:
-    nobody = embedded._nobody()[0]
-    if not embedded._works(
-        embedded._runners_as_nobody()[0], embedded._wheel_programs(), folder, {"PATH": os.defpath}
+    nobody = runner.nobody()[0]
+    if not runner.works(
+        runner.runners_as_nobody()[0], files.wheel_programs(), folder, {"PATH": os.defpath}
     ):
         pytest.skip("user namespaces are forbidden here")
     outside = folder / "outside"
@@ -674,7 +673,7 @@ def test_a_cluster_moves_between_the_two_ways_of_root(
 def test_root_without_any_way_is_told_what_to_do(
     server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedded, "_works", lambda *_: False)
+    monkeypatch.setattr(runner, "works", lambda *_: False)
     with pytest.raises(EmbeddedServerError, match="does not run as root") as caught:
         server.start()
     assert "TODO_DATABASE_URL" in (caught.value.hint or "")

@@ -12,13 +12,15 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent import futures
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 import trustme
-from psycopg import errors
+from psycopg import errors, sql
 
 from tests.support.proxy import Ending, TcpUpstream, UnixUpstream, WireProxy
 
@@ -26,6 +28,9 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 Connect = Callable[..., Connection]
 
 LATENCY_SECONDS = 0.05
+SCHEMA = f"proxy_{os.getpid()}"
+"""Its own for each process: tests may run in parallel, in one database."""
+SESSION = f"-c search_path={SCHEMA} -c lock_timeout=10s"
 SELECT_MESSAGES = [b"T", b"D", b"C", b"Z"]
 """RowDescription, DataRow, CommandComplete, ReadyForQuery: what answers the simple protocol."""
 PARAMETERS_SENT = [b"P", b"B", b"D", b"E", b"S"]
@@ -56,6 +61,7 @@ def connect(server_user: str, server_database: str) -> Iterator[Connect]:
                 "dbname": server_database,
                 "sslmode": "disable",
                 "gssencmode": "disable",
+                "options": SESSION,
                 "autocommit": True,
             }
             connection: Connection = psycopg.connect(**(defaults | options))
@@ -68,13 +74,18 @@ def connect(server_user: str, server_database: str) -> Iterator[Connect]:
 @pytest.fixture
 def direct(server_socket_dir: Path, server_user: str, server_database: str) -> Iterator[Connection]:
     """A connection that passes no proxy, with an empty table `arrivals` for the others to fill."""
-    address = str(server_socket_dir)
     with psycopg.connect(
-        host=address, user=server_user, dbname=server_database, autocommit=True
+        host=str(server_socket_dir),
+        user=server_user,
+        dbname=server_database,
+        options=SESSION,
+        autocommit=True,
     ) as connection:
+        schema = sql.Identifier(SCHEMA)
+        connection.execute(sql.SQL("create schema {}").format(schema))
         connection.execute("create table arrivals (name text)")
         yield connection
-        connection.execute("drop table arrivals")
+        connection.execute(sql.SQL("drop schema {} cascade").format(schema))
 
 
 @pytest.fixture(scope="session")
@@ -626,10 +637,10 @@ class TestLeavingNothingBehind:
         self, proxy: WireProxy, connect: Connect
     ) -> None:
         connection = connect(proxy)
-        connection.pgconn.send_query(b"select pg_sleep(3600)")
-        connection.pgconn.flush()
-        connection.cancel_safe()
-        result = connection.pgconn.get_result()
-        assert result is not None
-        assert "canceling statement due to user request" in result.get_error_message()
+        with ThreadPoolExecutor(1) as thread:
+            sleeping = thread.submit(connection.execute, "select pg_sleep(3600)")
+            # The server forgets a request that comes before the statement has begun.
+            while not futures.wait([sleeping], timeout=0.1).done:
+                connection.cancel_safe()
+        assert isinstance(sleeping.exception(), errors.QueryCanceled)
         assert proxy.stats.connections == 1

@@ -25,6 +25,10 @@ one), one for the StartupMessage, one for each password or SASL message (SCRAM: 
 with `channel_binding=require` is refused by its own libpq. A "blackhole" still acknowledges TCP
 segments, so keepalives and `tcp_user_timeout` find nothing amiss; only the client's own patience
 ends it.
+
+The proxy is a thread of the test's process. What waits in C and keeps Python's lock, such as
+`get_result()` of psycopg's `pgconn`, stops the proxy as well, and waits for ever. psycopg's own
+connections and cursors do not.
 """
 
 from __future__ import annotations
@@ -458,7 +462,7 @@ class _Orders:
         self.refusals: list[_Refusal] = []
         self.cuts: list[_Cut] = []
         self.is_asleep = False
-        self._awake_at = 0.0
+        self.awake_at = 0.0
 
     def due_cut(self, connection: _Connection, side: Side) -> _Cut | None:
         """The cut that is due now that the connection has seen one more message, used up once."""
@@ -485,8 +489,8 @@ class _Orders:
         now = asyncio.get_running_loop().time()
         if self.is_asleep:
             self.is_asleep = False
-            self._awake_at = now + seconds
-        await asyncio.sleep(max(0.0, self._awake_at - now))
+            self.awake_at = now + seconds
+        await asyncio.sleep(max(0.0, self.awake_at - now))
 
 
 class _Connection:
@@ -874,6 +878,7 @@ class WireProxy:
         self.orders.refusals.clear()
         self.orders.cuts.clear()
         self.orders.is_asleep = False
+        self.orders.awake_at = 0.0
 
     def _check(self, how: Ending) -> None:
         if how == "rst" and self.listen:

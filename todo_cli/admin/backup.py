@@ -25,10 +25,11 @@ from pathlib import Path
 from typing import IO, Any, LiteralString
 
 from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import make_conninfo
 
 from todo_cli.admin.connect import Connection, connected, one, require_full_sight
-from todo_cli.database.embedded import _wheel_programs
+from todo_cli.database.embedded.files import wheel_programs
+from todo_cli.database.target import connection_parameters
 from todo_cli.errors import Refused
 
 FORMAT = "todo-backup"
@@ -347,7 +348,7 @@ def _program(
         Refused: it ended with an error, in its own words.
     """
     access, address = _access(url)
-    command = [str(_wheel_programs() / name), *arguments]
+    command = [str(wheel_programs() / name), *arguments]
     if address:
         command.append(f"--dbname={address}")
     with tempfile.TemporaryFile() as said:
@@ -376,7 +377,7 @@ def _access(url: str | None) -> tuple[dict[str, str], str | None]:
     """The secret for the environment, the rest for the command line, where all can read it."""
     if url is None:
         return {}, None
-    parts = conninfo_to_dict(url)
+    parts = connection_parameters(url)
     password = parts.pop("password", None)
     # An owner whom row-level security binds sees all rows by the policy of migration 0007.
     secret = {"PGOPTIONS": "-c todo.maintenance=on", "PGAPPNAME": "todo db"}

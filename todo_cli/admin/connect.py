@@ -9,11 +9,11 @@ from typing import Any, LiteralString
 import psycopg
 
 from todo_cli.config import DEFAULT_TIMEOUT_SECONDS
-from todo_cli.database import faults
+from todo_cli.database import connecting, faults, target
+from todo_cli.database.connecting import Deadline
+from todo_cli.database.retry import retry
 from todo_cli.errors import RuleViolated, SchemaBehind
 
-CONNECT_TIMEOUT_SECONDS = 15
-"""For each address; long enough for a suspended Neon compute (its guide advises 10 to 15)."""
 APPLICATION_NAME = "todo db"
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -36,24 +36,19 @@ def connected(
 
 
 def _opened(url: str, timeout_seconds: float) -> Connection:
+    parameters = {**target.connection_parameters(url), "application_name": APPLICATION_NAME}
+    patience = Deadline(timeout_seconds)
+
     def open_() -> Connection:
+        # A single try takes as long as a sleeping compute needs to wake.
+        deadline = Deadline(max(timeout_seconds, connecting.CONNECT_TIMEOUT_SECONDS))
         with faults.translated():
-            return psycopg.connect(
-                url,
-                autocommit=True,
-                prepare_threshold=None,
-                connect_timeout=CONNECT_TIMEOUT_SECONDS,
-                application_name=APPLICATION_NAME,
-            )
+            return connecting.connect(parameters, deadline)
 
     try:
         return open_()
-    except faults.TransientFault:
-        if timeout_seconds <= 0:
-            raise
-        from todo_cli.database.retry import retry
-
-        return retry(open_, timeout_seconds=timeout_seconds, before_retry=lambda _: None)
+    except faults.TransientFault as fault:
+        return retry(open_, after=fault, deadline=patience, before_retry=lambda _: None)
 
 
 @contextmanager

@@ -36,6 +36,7 @@ class EmbeddedHome:
     """The data folder of one user: the server, the local account's token, the schema's revision."""
 
     def __init__(self, data_dir: Path, environ: Mapping[str, str]) -> None:
+        self._data_dir = Path(os.path.realpath(data_dir))
         self._server = EmbeddedServer(data_dir, environ)
         self._environ = environ
         self._token_file = data_dir / "session"
@@ -49,6 +50,7 @@ class EmbeddedHome:
         """The local account's token, or None where `prepare` has to be called first."""
         if _read(self._revision_file) != SCHEMA_HEAD:
             return None
+        self._look_whose_socket_it_is()
         return _read(self._token_file)
 
     def start(self) -> None:
@@ -73,6 +75,12 @@ class EmbeddedHome:
             _write(self._token_file, token)
         _write(self._revision_file, SCHEMA_HEAD)
         return token
+
+    def _look_whose_socket_it_is(self) -> None:
+        """Where the data folder's path is too long, the socket lies in /tmp, where another user
+        may have put a server of theirs in its place: they must not be sent the token."""
+        if self._server.socket_dir.parent != self._data_dir and not self._server.is_running():
+            self._server.start()
 
     def _make_session(self) -> str:
         import psycopg

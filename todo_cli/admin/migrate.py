@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import psycopg
 import sqlalchemy as sa
@@ -19,14 +19,20 @@ from alembic.script import ScriptDirectory
 from alembic.script.revision import RevisionError
 from alembic.util.exc import CommandError
 
-from todo_cli.database import faults
+from todo_cli.config import DEFAULT_TIMEOUT_SECONDS
+from todo_cli.database import connecting, faults, target
+from todo_cli.database.connecting import Deadline
+from todo_cli.database.retry import retry
 from todo_cli.errors import Refused
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
+T = TypeVar("T")
+
 _PACKAGE = Path(__file__).resolve().parent.parent
 _POLL_SECONDS = 0.5
+_LOOKING_ON_SECONDS = 10
 _INDEX_PROGRESS = """
 select c.relname, p.phase, greatest(p.blocks_done, p.tuples_done),
     greatest(p.blocks_total, p.tuples_total)
@@ -73,26 +79,52 @@ class Watcher(Protocol):
         """Be told how far an index is; called from another thread, every half second."""
 
 
-def upgrade(url: str, revision: str = "head", watcher: Watcher | None = None) -> None:
+def upgrade(
+    url: str,
+    revision: str = "head",
+    *,
+    timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
+    watcher: Watcher | None = None,
+) -> None:
     """Bring the schema to a revision: each in a transaction, one caller at a time.
 
-    Repeating it does no harm; one that was interrupted is taken up where it stopped.
+    A cut leaves one revision or another, and an index that is found to be invalid, so it is tried
+    again like any statement, for `timeout_seconds` in all; a try that has begun takes the time
+    that it needs. A schema that is newer than this program already is at "head": newer ones only
+    add.
 
     Raises:
         Refused: there is no such revision, or the database is at one that is not known here.
         TodoError: it failed; the revisions before the failing one stand.
     """
-    _migrate(url, command.upgrade, revision, watcher)
+
+    def work(connection: Connection) -> None:
+        if revision != "head" or not _is_newer(connection):
+            with _watched(url, connection, watcher):
+                command.upgrade(_config(connection, watcher), revision)
+
+    _run(url, work, timeout_seconds)
 
 
-def downgrade(url: str, revision: str, watcher: Watcher | None = None) -> None:
-    """Bring the schema back to an older revision.
+def downgrade(
+    url: str,
+    revision: str,
+    *,
+    timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
+    watcher: Watcher | None = None,
+) -> None:
+    """Bring the schema back to an older revision, each in a transaction.
 
     Raises:
         Refused: there is no such revision below the present one.
-        TodoError: it failed; the newer revision stands.
+        TodoError: it failed; the revisions above the failing one are gone.
     """
-    _migrate(url, command.downgrade, revision, watcher)
+
+    def work(connection: Connection) -> None:
+        with _watched(url, connection, watcher):
+            command.downgrade(_config(connection, watcher), revision)
+
+    _run(url, work, timeout_seconds)
 
 
 def upgrade_sql(revision: str = "head") -> str:
@@ -105,21 +137,19 @@ def downgrade_sql(revision: str) -> str:
     return _sql(command.downgrade, f"head:{revision}")
 
 
-def status(url: str) -> Status:
-    """Where the database stands, and what it lacks.
+def status(url: str, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS) -> Status:
+    """Where the database stands, and what it lacks; nothing where it is newer than this program.
 
     Raises:
-        Refused: it is at a revision that is not known here.
         DatabaseUnreachable: it cannot be asked.
     """
-    engine = _engine(url)
-    with _sentences(), faults.translated():
-        try:
-            with engine.connect() as connection:
-                at = current(connection)
-            return Status(at, head(), pending(at))
-        finally:
-            engine.dispose()
+
+    def work(connection: Connection) -> Status:
+        at = current(connection)
+        connection.rollback()
+        return Status(at, head(), [] if _is_newer(connection) else pending(at))
+
+    return _run(url, work, timeout_seconds)
 
 
 def current(connection: Connection) -> str | None:
@@ -149,26 +179,28 @@ def _title(script: Any) -> str:
     return str(script.doc).splitlines()[0].rstrip(".:")
 
 
-def _migrate(
-    url: str, work: Callable[[Config, str], None], revision: str, watcher: Watcher | None
-) -> None:
-    engine = _engine(url)
+def _is_newer(connection: Connection) -> bool:
+    """Whether the schema is at a revision that this program does not know."""
+    with connection.begin():
+        revision = current(connection)
+    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+    return revision is not None and revision not in known
 
-    def on_version_apply(*, step: Any, **_: Any) -> None:
-        if watcher is not None:
-            script = step.up_revision
-            watcher.applied(
-                Revision(script.revision, _title(script)), is_upgrade=bool(step.is_upgrade)
-            )
+
+def _run(url: str, work: Callable[[Connection], T], timeout_seconds: float) -> T:
+    """Do the work on Neon's direct host; again where a fault passes."""
+    parameters = target.connection_parameters(target.direct_url(url))
+    deadline = Deadline(timeout_seconds)
+
+    def attempt() -> T:
+        engine = _engine(parameters, deadline)
+        with _sentences(), faults.translated(), engine.connect() as connection:
+            return work(connection)
 
     try:
-        with _sentences(), faults.translated(), engine.connect() as connection:
-            config = _config(connection)
-            config.attributes["on_version_apply"] = (on_version_apply,)
-            with _watched(url, connection, watcher):
-                work(config, revision)
-    finally:
-        engine.dispose()
+        return attempt()
+    except faults.TransientFault as fault:
+        return retry(attempt, after=fault, deadline=deadline, before_retry=lambda _: None)
 
 
 def _sql(work: Callable[..., None], revision: str) -> str:
@@ -182,11 +214,9 @@ def _sql(work: Callable[..., None], revision: str) -> str:
 
 @contextmanager
 def _sentences() -> Iterator[None]:
-    """What Alembic and a passing fault say, as this program's errors."""
+    """What Alembic says, as this program's error."""
     try:
         yield
-    except faults.TransientFault as fault:
-        raise fault.final from fault
     except (CommandError, RevisionError) as error:
         raise Refused(
             f"The migrations cannot do that: {error}.".replace("..", "."),
@@ -218,7 +248,8 @@ def _look_on(url: str, pid: int, watcher: Watcher, over: threading.Event) -> Non
     if over.wait(_POLL_SECONDS):  # most upgrades are over before there is something to tell
         return
     try:
-        with psycopg.connect(url, autocommit=True, connect_timeout=10) as connection:
+        parameters = target.connection_parameters(target.direct_url(url))
+        with connecting.connect(parameters, Deadline(_LOOKING_ON_SECONDS)) as connection:
             while not over.wait(_POLL_SECONDS):
                 row = connection.execute(_INDEX_PROGRESS, (pid,)).fetchone()
                 if row is not None:
@@ -227,16 +258,27 @@ def _look_on(url: str, pid: int, watcher: Watcher, over: threading.Event) -> Non
         return  # who only looks on does not stop the work
 
 
-def _engine(url: str) -> Engine:
-    address = url.partition("://")[2]
+def _engine(parameters: dict[str, str], deadline: Deadline) -> Engine:
+    def connect() -> psycopg.Connection[Any]:
+        connection = connecting.connect(parameters, deadline)
+        connection.autocommit = False
+        return connection
+
     return sa.create_engine(
-        f"postgresql+psycopg://{address}", poolclass=sa.NullPool, hide_parameters=True
+        "postgresql+psycopg://", creator=connect, poolclass=sa.NullPool, hide_parameters=True
     )
 
 
-def _config(connection: Connection | None = None) -> Config:
+def _config(connection: Connection | None = None, watcher: Watcher | None = None) -> Config:
     """Alembic's settings: beside the package in a checkout, inside it where it was installed."""
     installed = _PACKAGE / "alembic.ini"
     config = Config(installed if installed.exists() else _PACKAGE.parent / "alembic.ini")
     config.attributes["connection"] = connection
+
+    def on_version_apply(*, step: Any, **_: Any) -> None:
+        if watcher is not None:
+            applied = Revision(step.up_revision.revision, _title(step.up_revision))
+            watcher.applied(applied, is_upgrade=bool(step.is_upgrade))
+
+    config.attributes["on_version_apply"] = (on_version_apply,)
     return config

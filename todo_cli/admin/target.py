@@ -6,16 +6,18 @@ that name a direct host go first, and Neon's pooled host is exchanged for the di
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
-from todo_cli.database.target import Target, checked_url, chosen_url
+from todo_cli.database.target import (
+    NEON_DOMAIN,
+    POOLER_SUFFIX,
+    Target,
+    chosen_direct_url,
+    direct_url,
+)
 
-UNPOOLED_VARIABLES = ("TODO_DATABASE_URL_UNPOOLED", "DATABASE_URL_UNPOOLED")
 MASK = "****"
-_POOLER = re.compile(r"^([^.]+)-pooler(\..*neon\.[a-z]+)$")
-"""Neon's pooled host: the endpoint's name with `-pooler` before the first dot."""
 
 
 def administrative_target(flag: str | None, environ: Mapping[str, str]) -> Target | None:
@@ -24,30 +26,20 @@ def administrative_target(flag: str | None, environ: Mapping[str, str]) -> Targe
     Raises:
         InvalidInput: the URL cannot be one of PostgreSQL.
     """
-    if flag is None:
-        for variable in UNPOOLED_VARIABLES:
-            if url := environ.get(variable):
-                return Target(checked_url(url, variable), variable)
-    chosen = chosen_url(flag, environ)
+    chosen = chosen_direct_url(flag, environ)
     return None if chosen is None else Target(*chosen)
 
 
 def is_pooled(url: str) -> bool:
     """Whether the host is Neon's pooled one."""
-    return _POOLER.match(urlsplit(url).hostname or "") is not None
+    host = urlsplit(url).hostname or ""
+    return host.endswith(NEON_DOMAIN) and host.partition(".")[0].endswith(POOLER_SUFFIX)
 
 
 def direct(target: Target) -> Target:
     """The same database by its direct host; the same target where that is what it names."""
-    parts = urlsplit(target.url)
-    pooled = _POOLER.match(parts.hostname or "")
-    if pooled is None:
-        return target
-    host = parts.netloc.rpartition("@")[2]
-    access = parts.netloc[: len(parts.netloc) - len(host)]
-    _, colon, port = host.partition(":")
-    netloc = f"{access}{pooled[1]}{pooled[2]}{colon}{port}"
-    return Target(urlunsplit(parts._replace(netloc=netloc)), target.source)
+    url = direct_url(target.url)
+    return target if url == target.url else Target(url, target.source)
 
 
 def masked(url: str) -> str:

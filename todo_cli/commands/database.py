@@ -51,7 +51,12 @@ def upgrade(
         return
     target = named_target(run, prepare=False)
     with run.database_render.progress("Upgrading") as progress:
-        migrate.upgrade(target.url, revision, _Narrator(run, progress))
+        migrate.upgrade(
+            target.url,
+            revision,
+            timeout_seconds=run.settings.timeout_seconds,
+            watcher=_Narrator(run, progress),
+        )
     _show_status(run, target)
 
 
@@ -78,7 +83,12 @@ def downgrade(
     target = named_target(run, prepare=False)
     _require_yes(run, f"Go back to {revision}, and lose what newer revisions hold?", yes=yes)
     with run.database_render.progress("Downgrading") as progress:
-        migrate.downgrade(target.url, revision, _Narrator(run, progress))
+        migrate.downgrade(
+            target.url,
+            revision,
+            timeout_seconds=run.settings.timeout_seconds,
+            watcher=_Narrator(run, progress),
+        )
     _show_status(run, target)
 
 
@@ -523,7 +533,7 @@ def _show_status(run: Run, target: Target) -> bool:
     """Show where the schema stands; answer whether something is pending."""
     from todo_cli.admin import migrate
 
-    found = migrate.status(target.url)
+    found = migrate.status(target.url, timeout_seconds=run.settings.timeout_seconds)
     render = run.database_render
     if render.wants_json:
         pending = [{"revision": one.revision, "title": one.title} for one in found.pending]

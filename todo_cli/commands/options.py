@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from todo_cli.context import Run
+from todo_cli.errors import ClosedPipe
 from todo_cli.values import TaskRef
 
 Refs = Annotated[
@@ -53,33 +54,31 @@ def _common_params() -> list[Any]:
 _COMMON = _common_params()
 
 
-class TodoCommand(TyperCommand):
-    """A command that also takes the common options, and hands them to the run."""
+class _TakesCommon:
+    """Takes the common options beside its own, and hands them to the run."""
 
     def __init__(self, *args: Any, params: list[Any] | None = None, **kwargs: Any) -> None:
-        super().__init__(*args, params=[*(params or []), *_COMMON], **kwargs)
+        kwargs["params"] = [*(params or []), *_COMMON]
+        super().__init__(*args, **kwargs)
 
     def invoke(self, ctx: Any) -> Any:
-        _take_common(ctx)
-        return super().invoke(ctx)
+        given = {param.name: ctx.params.pop(param.name) for param in _COMMON}
+        current_run(ctx).options.add(**given)
+        try:
+            return super().invoke(ctx)  # type: ignore[misc]  # a mixin: Typer's class follows
+        except BrokenPipeError as error:
+            raise ClosedPipe from error
 
 
-class TodoGroup(TyperGroup):
+class TodoCommand(_TakesCommon, TyperCommand):
+    """A command of the program."""
+
+
+class TodoGroup(_TakesCommon, TyperGroup):
     """A group of commands; takes the common options before the command's name as well."""
-
-    def __init__(self, *args: Any, params: list[Any] | None = None, **kwargs: Any) -> None:
-        super().__init__(*args, params=[*(params or []), *_COMMON], **kwargs)
-
-    def invoke(self, ctx: Any) -> Any:
-        _take_common(ctx)
-        return super().invoke(ctx)
 
 
 def current_run(ctx: typer.Context) -> Run:
     run = ctx.obj
     assert isinstance(run, Run)
     return run
-
-
-def _take_common(ctx: Any) -> None:
-    current_run(ctx).options.add(**{param.name: ctx.params.pop(param.name) for param in _COMMON})

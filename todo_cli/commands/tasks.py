@@ -131,7 +131,7 @@ def show_list(
     if jsonl:
         run.render.json_lines(run.tasks.stream(query))
     elif run.options.json:
-        run.render.tasks(run.tasks.page(query).tasks)
+        run.render.json_array(run.tasks.collect(query, run.render.task_json))
     elif run.render.is_terminal:
         if default_limit:
             query = query.with_limit(DEFAULT_LIMIT)

@@ -33,15 +33,21 @@ class Retry(Enum):
     SOON = "soon"
     SLOWLY = "slowly"
     ONCE = "once"
+    ONCE_SLOWLY = "once, slowly"
 
 
 class TransientFault(Exception):
-    """A fault that trying again may mend. `final` is what to raise when it did not."""
+    """A fault that trying again may mend. `final` is what to raise when it did not.
+
+    `is_stale` is set where the connection was an old one that may have died unnoticed: a new one
+    may do at once.
+    """
 
     def __init__(self, final: TodoError, retry: Retry) -> None:
         super().__init__(final.message)
         self.final = final
         self.retry = retry
+        self.is_stale = False
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,7 @@ class Fault:
 
 
 _UNREACHABLE = Fault(Retry.SOON, DatabaseUnreachable, "The database cannot be reached.")
+_STARTING = Fault(Retry.SOON, DatabaseUnreachable, "The database is starting or stopping.")
 _CUT = Fault(Retry.SOON, DatabaseUnreachable, "The connection to the database was cut.")
 _BUSY = Fault(
     Retry.SLOWLY,
@@ -64,14 +71,163 @@ _BUSY = Fault(
 )
 _SCHEMA = Fault(Retry.NEVER, SchemaBehind, "The database's schema is missing or behind.")
 _CONFLICT = Fault(Retry.SOON, DatabaseFault, "The statement collided with another one.")
+_STALE_PLAN = Fault(
+    Retry.ONCE,
+    DatabaseFault,
+    "A statement that was prepared on this connection is no longer valid.",
+    "Run it again.",
+)
+_PASSWORD = Fault(
+    Retry.NEVER,
+    NotLoggedIn,
+    "The database refused the user name or password of its URL.",
+    "Check the URL, also its host: Neon answers so for an endpoint that it does not know.",
+)
+_NO_ENDPOINT = Fault(
+    Retry.NEVER,
+    DatabaseUnreachable,
+    "Neon knows no such endpoint.",
+    "Copy the URL again from the Neon console; the endpoint may have been deleted.",
+)
+_DISABLED = Fault(
+    Retry.NEVER,
+    DatabaseUnreachable,
+    "The Neon endpoint is disabled.",
+    "Enable it in the Neon console.",
+)
+_QUOTA = Fault(
+    Retry.NEVER,
+    DatabaseUnreachable,
+    "The Neon project has used up its quota.",
+    "Raise the plan or wait for the next period: see Billing in the Neon console.",
+)
+_TOO_MANY_ENDPOINTS = Fault(
+    Retry.NEVER,
+    DatabaseUnreachable,
+    "The Neon project has too many active endpoints.",
+    "Suspend another branch's compute in the Neon console, or raise the limit.",
+)
+_NOT_ALLOWED = Fault(
+    Retry.NEVER,
+    DatabaseUnreachable,
+    "Neon does not allow connections from this network.",
+    "Add this machine's address to the project's IP Allow list in the Neon console.",
+)
+_INSECURE = Fault(
+    Retry.NEVER,
+    InvalidInput,
+    "The database takes encrypted connections only.",
+    "Add sslmode=require to the URL.",
+)
+_PARAMETER = Fault(
+    Retry.NEVER,
+    InvalidInput,
+    "The URL has a start-up parameter that the pooler does not take.",
+    "Leave `options` out of the URL, or use the host without -pooler.",
+)
+_NO_TLS = Fault(
+    Retry.NEVER,
+    DatabaseUnreachable,
+    "The database offers no TLS, and without it a password could be read on the way.",
+    "Have the server offer TLS, or reach it through a tunnel to this machine.",
+)
+_CERTIFICATE = Fault(
+    Retry.NEVER,
+    DatabaseUnreachable,
+    "The database's certificate could not be verified.",
+    "Check the host; for a private authority name its file with sslrootcert=….",
+)
+_NO_BINDING = Fault(
+    Retry.NEVER,
+    DatabaseUnreachable,
+    "The server does not bind the password to TLS, which channel_binding=require demands.",
+    "Something may stand between; if it is yours, leave channel_binding out of the URL.",
+)
+_NO_SUCH_DATABASE = Fault(
+    Retry.NEVER, DatabaseUnreachable, "The server has no such user or database.", "Check the URL."
+)
+_TIMED_OUT = Fault(
+    Retry.NEVER,
+    DatabaseFault,
+    "The database took too long and was interrupted.",
+    "TODO_TIMEOUT sets how long to wait.",
+)
+_READ_ONLY = Fault(
+    Retry.NEVER,
+    RuleViolated,
+    "The database can only be read: it is a replica, or set so.",
+    "Use the URL of the primary.",
+)
 
 BY_TEXT: dict[str, Fault] = {
-    "password authentication failed for user": Fault(
+    # For ever. These come first: Neon wraps some of them in a text that by itself would pass.
+    "password authentication failed": _PASSWORD,
+    "sasl authentication failed": _PASSWORD,
+    "no password supplied": _PASSWORD,
+    "endpoint id is not specified": _NO_ENDPOINT,
+    "inconsistent project name inferred from sni": _NO_ENDPOINT,
+    "endpoint cannot be found": _NO_ENDPOINT,
+    "requested endpoint could not be found": _NO_ENDPOINT,
+    "endpoint is disabled": _DISABLED,
+    "the endpoint has been disabled": _DISABLED,
+    "exceeded the compute time quota": _QUOTA,
+    "exceeded the data transfer quota": _QUOTA,
+    "active endpoints limit exceeded": _TOO_MANY_ENDPOINTS,
+    "exceeded the limit of concurrently active endpoints": _TOO_MANY_ENDPOINTS,
+    "is not allowed to connect to this endpoint": _NOT_ALLOWED,
+    "from a blocked network": _NOT_ALLOWED,
+    "no pg_hba.conf entry": Fault(
         Retry.NEVER,
-        NotLoggedIn,
-        "The database refused the user name or password of its URL.",
-        "Check the URL in the Neon console, or log in again: todo login --database-url …",
+        DatabaseUnreachable,
+        "The server does not let this user in from here.",
+        "Ask its administrator for an entry in pg_hba.conf.",
     ),
+    "connection is insecure (try using": _INSECURE,
+    "unsupported startup parameter": _PARAMETER,
+    "server does not support ssl": _NO_TLS,
+    "certificate verify failed": _CERTIFICATE,
+    "server certificate for": _CERTIFICATE,
+    "root certificate": _CERTIFICATE,
+    "certificate file": _CERTIFICATE,
+    "private key file": _CERTIFICATE,
+    "channel binding": _NO_BINDING,
+    "does not exist": _NO_SUCH_DATABASE,
+    "no such database": _NO_SUCH_DATABASE,
+    "no such user": _NO_SUCH_DATABASE,
+    "is not permitted to log in": _PASSWORD,
+    "invalid port number": Fault(
+        Retry.NEVER, InvalidInput, "The database URL has an impossible port.", "Check the URL."
+    ),
+    "project size limit": Fault(
+        Retry.NEVER,
+        DatabaseFault,
+        "The database's storage is full.",
+        "Delete what is not needed (todo db purge, todo db archive), or raise the Neon plan.",
+    ),
+    # Slowly.
+    "too many connections attempts": _BUSY,
+    "too many connections to this endpoint": _BUSY,
+    "failed to acquire permit to connect to the database": _BUSY,
+    "remaining connection slots are reserved": _BUSY,
+    "too many clients already": _BUSY,
+    "no more connections allowed": _BUSY,
+    "query_wait_timeout": _BUSY,
+    "endpoint is temporarily unavailable": Fault(
+        Retry.ONCE_SLOWLY,
+        DatabaseUnreachable,
+        "The Neon endpoint is temporarily unavailable.",
+        "Try again in a minute; see neonstatus.com.",
+    ),
+    # Soon.
+    "control plane request failed": _UNREACHABLE,
+    "couldn't connect to compute node": _UNREACHABLE,
+    "authentication timed out": _UNREACHABLE,
+    "connection timeout expired": Fault(
+        Retry.SOON, DatabaseUnreachable, "The database did not answer in time."
+    ),
+    "the database system is": _STARTING,
+    "server login has been failing": _STARTING,
+    "client_login_timeout": _STARTING,
     "connection refused": _UNREACHABLE,
     "no such file or directory": _UNREACHABLE,
     "failed to resolve host": Fault(
@@ -80,40 +236,54 @@ BY_TEXT: dict[str, Fault] = {
         "The database's host name is not known.",
         "Check the network and the database URL.",
     ),
-    "connection timeout expired": _UNREACHABLE,
+    "terminating connection": _CUT,
     "server closed the connection unexpectedly": _CUT,
     "ssl connection has been closed unexpectedly": _CUT,
     "ssl syscall error": _CUT,
+    "ssl error: unexpected eof": _CUT,
     "connection reset by peer": _CUT,
+    "broken pipe": _CUT,
+    "connection timed out": _CUT,
     "the connection is closed": _CUT,
     "the connection is lost": _CUT,
     "consuming input failed": _CUT,
-    "remaining connection slots are reserved": _BUSY,
-    "too many clients already": _BUSY,
+    "server conn crashed": _CUT,
+    "prepared statement": _STALE_PLAN,
+    "cached plan must not change result type": _STALE_PLAN,
 }
+"""What psycopg, libpq, PostgreSQL, PgBouncer and Neon's proxy say, in small letters. The first
+that fits counts. Neon's proxy answers everything at connect with SQLSTATE XX000, and psycopg shows
+no SQLSTATE there at all."""
 
 BY_SQLSTATE: dict[str, Fault] = {
     "57P01": _CUT,
     "57P02": _CUT,
-    "57P03": _UNREACHABLE,
+    "57P03": _STARTING,
+    "57P05": _CUT,
+    "25P03": _CUT,
+    "28P01": _PASSWORD,
+    "3D000": _NO_SUCH_DATABASE,
     "53300": _BUSY,
+    "53200": Fault(Retry.SLOWLY, DatabaseFault, "The database ran out of memory."),
     "40001": _CONFLICT,
     "40P01": _CONFLICT,
     "55P03": _CONFLICT,
-    "57014": Fault(
-        Retry.NEVER,
-        DatabaseFault,
-        "The database took too long and was interrupted.",
-        "TODO_TIMEOUT sets how long to wait.",
-    ),
+    "26000": _STALE_PLAN,
+    "42P05": _STALE_PLAN,
+    "57014": _TIMED_OUT,
+    "25006": _READ_ONLY,
     "3F000": _SCHEMA,
     "42P01": _SCHEMA,
     "42703": _SCHEMA,
-    "42883": _SCHEMA,
     "42501": Fault(Retry.NEVER, RuleViolated, "The database does not allow that to you."),
     "22021": Fault(Retry.NEVER, InvalidInput, "The text holds a character that cannot be stored."),
-    "53100": Fault(Retry.NEVER, DatabaseFault, "The database's storage is full."),
+    "53100": BY_TEXT["project size limit"],
 }
+
+OUR_NAMES = ("todo_auth", "todo_app")
+"""What an undefined function (42883) or role (22023) must mention to mean that the schema is
+behind: else it is not ours that is missing."""
+_UNDEFINED_STATES = ("42883", "22023")
 
 CONSTRAINTS: dict[str, str] = {
     "ck_tasks_title_not_empty": "The title is empty.",
@@ -123,6 +293,7 @@ CONSTRAINTS: dict[str, str] = {
     "ck_tasks_description_control_characters": "The description holds a control character.",
 }
 _INTEGRITY_CLASS = "23"
+_CONNECTION_CLASS = "08"
 
 
 @contextmanager
@@ -143,18 +314,31 @@ def translation(error: BaseException | None) -> Exception:
     return final if fault.retry is Retry.NEVER else TransientFault(final, fault.retry)
 
 
+def is_final(error: BaseException | None) -> bool:
+    """Whether trying again cannot help."""
+    return _fault_of(error).retry is Retry.NEVER
+
+
 def _fault_of(error: BaseException | None) -> Fault:
     sqlstate = getattr(error, "sqlstate", None)
+    text = str(error).lower()
     if sqlstate in BY_SQLSTATE:
         return BY_SQLSTATE[sqlstate]
     if sqlstate is not None and sqlstate.startswith(_INTEGRITY_CLASS):
-        constraint = getattr(getattr(error, "diag", None), "constraint_name", None) or ""
-        sentence = CONSTRAINTS.get(constraint, "The database refused it by one of its rules.")
-        return Fault(Retry.NEVER, RuleViolated, sentence)
-    text = str(error).lower()
+        return _fault_of_constraint(error)
+    if sqlstate in _UNDEFINED_STATES and any(name in text for name in OUR_NAMES):
+        return _SCHEMA
     for fragment, fault in BY_TEXT.items():
-        if fragment in text:
+        if fragment in text and (sqlstate is None or fault is not _NO_SUCH_DATABASE):
             return fault
-    if isinstance(error, psycopg.OperationalError) and sqlstate is None:
+    if isinstance(error, psycopg.OperationalError) and (
+        sqlstate is None or sqlstate.startswith(_CONNECTION_CLASS)
+    ):
         return _UNREACHABLE
     return Fault(Retry.NEVER, DatabaseFault, "The database could not do that.")
+
+
+def _fault_of_constraint(error: BaseException | None) -> Fault:
+    constraint = getattr(getattr(error, "diag", None), "constraint_name", None) or ""
+    sentence = CONSTRAINTS.get(constraint, "The database refused it by one of its rules.")
+    return Fault(Retry.NEVER, RuleViolated, sentence)

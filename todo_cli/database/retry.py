@@ -9,13 +9,16 @@ from tenacity import (
     RetryCallState,
     Retrying,
     retry_if_exception,
-    stop_after_delay,
     wait_random_exponential,
 )
 
+from todo_cli.database.connecting import Deadline
 from todo_cli.database.faults import Retry, TransientFault
 
 T = TypeVar("T")
+
+SHORTEST_TRY_SECONDS = 0.05
+"""No try is begun with less time than this."""
 
 _SOON = wait_random_exponential(multiplier=0.1, max=4)
 _SLOWLY = wait_random_exponential(multiplier=1, max=16)
@@ -25,31 +28,38 @@ _SLOWLY = wait_random_exponential(multiplier=1, max=16)
 def retry(
     work: Callable[[], T],
     *,
-    timeout_seconds: float,
+    after: TransientFault,
+    deadline: Deadline,
     before_retry: Callable[[TransientFault], None],
 ) -> T:
-    """Do the work until it succeeds, a fault is final, or the time is over.
+    """Go on after a first failed try until the work succeeds, a fault is final, or time is over.
 
     The work must be safe to repeat: every statement of the repository is.
 
     Raises:
         TodoError: the last fault, in its own words.
     """
+    first = [after]
+
+    def next_try() -> T:
+        if first:
+            raise first.pop()
+        return work()
 
     def announce(state: RetryCallState) -> None:
-        fault = state.outcome.exception() if state.outcome else None
-        if isinstance(fault, TransientFault):
+        fault = _fault_of(state)
+        if fault is not None:
             before_retry(fault)
 
     retrying = Retrying(
         retry=retry_if_exception(_is_worth_another_try()),
-        wait=_pause,
-        stop=stop_after_delay(timeout_seconds),
+        wait=lambda state: _pause(state, deadline),
+        stop=lambda _: deadline.remaining_seconds <= SHORTEST_TRY_SECONDS,
         before_sleep=announce,
         reraise=True,
     )
     try:
-        return retrying(work)
+        return retrying(next_try)
     except TransientFault as fault:
         raise fault.final from fault
 
@@ -60,16 +70,24 @@ def _is_worth_another_try() -> Callable[[BaseException], bool]:
     def judge(error: BaseException) -> bool:
         if not isinstance(error, TransientFault):
             return False
-        if error.retry is not Retry.ONCE:
+        if error.retry not in (Retry.ONCE, Retry.ONCE_SLOWLY):
             return True
-        first = error.final.message not in seen_once
+        is_first = error.final.message not in seen_once
         seen_once.add(error.final.message)
-        return first
+        return is_first
 
     return judge
 
 
-def _pause(state: RetryCallState) -> float:
-    fault = state.outcome.exception() if state.outcome else None
-    slow = isinstance(fault, TransientFault) and fault.retry is Retry.SLOWLY
-    return (_SLOWLY if slow else _SOON)(state)
+def _pause(state: RetryCallState, deadline: Deadline) -> float:
+    """Seconds: none after a connection that had died unnoticed, half of what is left at most."""
+    fault = _fault_of(state)
+    if fault is None or fault.is_stale:
+        return 0.0
+    is_slow = fault.retry in (Retry.SLOWLY, Retry.ONCE_SLOWLY)
+    return min((_SLOWLY if is_slow else _SOON)(state), deadline.remaining_seconds / 2)
+
+
+def _fault_of(state: RetryCallState) -> TransientFault | None:
+    error = state.outcome.exception() if state.outcome else None
+    return error if isinstance(error, TransientFault) else None

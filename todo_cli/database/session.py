@@ -11,19 +11,30 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
 import psycopg
 from sqlalchemy import Engine, create_engine, event
 from sqlmodel import Session
 
-from todo_cli.database import dialect, faults
-from todo_cli.errors import NotLoggedIn
+from todo_cli.database import connecting, dialect, faults, target
+from todo_cli.database.connecting import Deadline
+from todo_cli.errors import DatabaseUnreachable, ExitCode, NotLoggedIn
 
 T = TypeVar("T")
 
-CONNECT_TIMEOUT_SECONDS = 15
-"""For each address. Long enough for a suspended Neon compute (its guide advises 10 to 15)."""
+Waiting = Callable[[Callable[[], str]], AbstractContextManager[None]]
+"""What surrounds each wait for the database, given a function that answers what is waited for."""
+
+LONGEST_SILENCE_SECONDS = 10.0
+"""How long to wait on a connection that was used before: it may have died without a word, and
+then there must be time left for a new one."""
+
+LARGEST_MARGIN_SECONDS = 1.0
+"""How much earlier than we do the server gives up a statement, so that it is the one to say so."""
+
+UNCERTAIN_HINT = "It may have been done all the same: look before you repeat it."
 
 APP_ROLE = "todo_app"
 IDENTITY = """
@@ -36,8 +47,10 @@ select set_config('role', %s, true), set_config('todo.session_token', %s, true),
 class Database:
     """A connection for one person's commands; opened when first used, safe to share by threads.
 
-    `session_token` None means that nobody is logged in. `revive` is called before a repeated try
-    when the database could not be reached: the embedded server is started there.
+    `session_token` None means that nobody is logged in. `timeout_seconds` is the time that one
+    `run` may take in all: connecting, waking up, trying again, and the statement. `revive` is
+    called before a repeated try when the database could not be reached: the embedded server is
+    started there. `waiting` is entered around each wait, for whoever wants to tell a person.
     """
 
     def __init__(
@@ -47,28 +60,40 @@ class Database:
         session_token: str | None,
         timeout_seconds: float,
         revive: Callable[[], None] | None = None,
+        waiting: Waiting | None = None,
     ) -> None:
-        self._url = url
+        self._parameters = target.connection_parameters(target.pooled_url(url))
         self._session_token = session_token
         self._timeout_seconds = timeout_seconds
         self._revive = revive
+        self._waiting: Waiting = waiting or (lambda _: nullcontext())
         self._engine_lock = threading.Lock()
         self._engine: Engine | None = None
+        self._current = _CurrentTry(timeout_seconds)
 
-    def run(self, work: Callable[[Session], T]) -> T:
+    def run(self, work: Callable[[Session], T], *, writes: bool = False) -> T:
         """Do the work in a session; again where a fault passes. The work must bear repeating.
 
+        `writes` says that it changes something, for the hint where it may have been in vain.
+
         Raises:
-            DatabaseUnreachable: also after trying again until the timeout.
+            DatabaseUnreachable: also after trying again until the timeout. What was sent last may
+                have been done, and the hint says so.
             NotLoggedIn: the session token is missing, unknown or expired; nothing was changed.
             TodoError: the database refused; nothing was changed.
         """
         if self._session_token is None:
             raise NotLoggedIn("Nobody is logged in.")
-        try:
-            return self._attempt(work)
-        except faults.TransientFault:
-            return self._retry(work)
+        deadline = Deadline(self._timeout_seconds)
+        # Read by the thread that draws, hence not from what belongs to this one.
+        progress = _Progress()
+        with self._waiting(progress.describe):
+            try:
+                return self._attempt_until(deadline, work, progress)
+            except DatabaseUnreachable as error:
+                if writes and progress.has_sent:
+                    error.hint = UNCERTAIN_HINT
+                raise
 
     def rehearse(self, work: Callable[[psycopg.Cursor[Any]], T]) -> T:
         """Do several statements as the person, in one transaction that is rolled back.
@@ -83,7 +108,7 @@ class Database:
         try:
             with (
                 faults.translated(),
-                self._connect() as connection,
+                connecting.connect(self._parameters, Deadline(self._timeout_seconds)) as connection,
                 connection.transaction(force_rollback=True),
                 connection.cursor() as cursor,
             ):
@@ -98,20 +123,42 @@ class Database:
         if self._engine is not None:
             self._engine.dispose()
 
-    def _attempt(self, work: Callable[[Session], T]) -> T:
-        with faults.translated(), Session(self._connected_engine(), autoflush=False) as session:
-            return work(session)
+    def _attempt_until(
+        self, deadline: Deadline, work: Callable[[Session], T], progress: _Progress
+    ) -> T:
+        try:
+            return self._attempt(work, deadline, progress)
+        except faults.TransientFault as fault:
+            return self._retry(work, fault, deadline, progress)
 
-    def _retry(self, work: Callable[[Session], T]) -> T:
+    def _attempt(self, work: Callable[[Session], T], deadline: Deadline, progress: _Progress) -> T:
+        self._current.begin(deadline, progress)
+        try:
+            with faults.translated(), Session(self._connected_engine(), autoflush=False) as session:
+                return work(session)
+        except faults.TransientFault as fault:
+            was_cut = fault.final.exit_code == ExitCode.UNREACHABLE
+            fault.is_stale = was_cut and self._current.is_on_old_connection
+            raise
+
+    def _retry(
+        self,
+        work: Callable[[Session], T],
+        fault: faults.TransientFault,
+        deadline: Deadline,
+        progress: _Progress,
+    ) -> T:
         from todo_cli.database.retry import retry
 
         def before_retry(fault: faults.TransientFault) -> None:
-            if self._revive is not None and fault.final.exit_code == 3:
+            progress.is_connected = False
+            if self._revive is not None and fault.final.exit_code == ExitCode.UNREACHABLE:
                 self._revive()
 
         return retry(
-            lambda: self._attempt(work),
-            timeout_seconds=self._timeout_seconds,
+            lambda: self._attempt(work, deadline, progress),
+            after=fault,
+            deadline=deadline,
             before_retry=before_retry,
         )
 
@@ -125,6 +172,7 @@ class Database:
         engine = create_engine(
             f"{dialect.NAME.replace('.', '+')}://",
             creator=self._connect,
+            max_overflow=-1,  # who comes when all are in use gets one more, not a wait
             isolation_level="AUTOCOMMIT",
             skip_autocommit_rollback=True,
             hide_parameters=True,
@@ -132,33 +180,72 @@ class Database:
         event.listen(engine, "do_execute", self._execute_as_user)
         return engine
 
-    def _connect(self) -> psycopg.Connection[Any]:
-        return psycopg.connect(
-            self._url,
-            autocommit=True,
-            prepare_threshold=None,
-            connect_timeout=CONNECT_TIMEOUT_SECONDS,
-            application_name="todo",
-        )
+    def _connect(self) -> connecting.Connection:
+        return connecting.connect(self._parameters, self._current.deadline)
 
     def _execute_as_user(
         self, cursor: psycopg.Cursor[Any], statement: str, parameters: Any, context: Any
     ) -> bool:
         """Send identity and statement in one pipeline; in place of the dialect's own execute."""
         connection = cursor.connection
+        assert isinstance(connection, connecting.Connection)
+        remaining = self._current.use(connection)
         identity = connection.cursor()
-        limit_milliseconds = str(int(self._timeout_seconds * 1000))
+        who = (APP_ROLE, self._session_token, _milliseconds_for_server(remaining))
         try:
             with connection.pipeline():
-                identity.execute(IDENTITY, (APP_ROLE, self._session_token, limit_milliseconds))
+                identity.execute(IDENTITY, who)
                 cursor.execute(statement.encode(), parameters)
         except psycopg.Error:
             # The statement may have failed just because it was nobody's.
             if identity.pgresult is not None and identity.rownumber is not None:
                 _require_user(identity)
             raise
+        connection.has_answered = True
         _require_user(identity)
         return True
+
+
+class _Progress:
+    """What is being waited for, in words for a person."""
+
+    def __init__(self) -> None:
+        self.is_connected = False
+        self.has_sent = False
+        """Whether a statement was ever on its way, so that it may have been carried out."""
+
+    def describe(self) -> str:
+        return "Waiting for the database…" if self.is_connected else "Waking the database…"
+
+
+class _CurrentTry(threading.local):
+    """What the thread's present try may take, for the pool's and the cursor's callbacks."""
+
+    def __init__(self, timeout_seconds: float) -> None:
+        self.deadline = Deadline(timeout_seconds)
+        self.is_on_old_connection = False
+        self._progress = _Progress()
+
+    def begin(self, deadline: Deadline, progress: _Progress) -> None:
+        self.deadline = deadline
+        self.is_on_old_connection = False
+        self._progress = progress
+
+    def use(self, connection: connecting.Connection) -> float:
+        """Give the connection its deadline for a statement; answer the seconds that are left."""
+        self._progress.is_connected = self._progress.has_sent = True
+        self.is_on_old_connection = connection.has_answered
+        remaining = self.deadline.remaining_seconds
+        if connection.has_answered:
+            connection.deadline = Deadline(min(remaining / 3, LONGEST_SILENCE_SECONDS))
+        else:
+            connection.deadline = self.deadline
+        return remaining
+
+
+def _milliseconds_for_server(remaining_seconds: float) -> str:
+    margin = min(LARGEST_MARGIN_SECONDS, remaining_seconds / 10)
+    return str(max(1, int((remaining_seconds - margin) * 1000)))  # 0 would mean: no limit
 
 
 def _require_user(identity: psycopg.Cursor[Any]) -> None:

