@@ -12,12 +12,15 @@ Otherwise each batch is a transaction of its own that any user's could stand bes
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import LiteralString
 from uuid import UUID
+
+import psycopg
 
 from todo_cli.admin import vocabulary
 from todo_cli.admin.connect import Connection, connected, maintaining, one
@@ -66,6 +69,7 @@ def seed(url: str, *, users: int, tasks: int, random_seed: int = 1, progress: Pr
     started = time.perf_counter()
     with connected(url) as connection:
         connection.execute("set statement_timeout = 0")
+        _have_interruptions_noticed(connection)
         with maintaining(connection):
             # Locked before it is looked at, so that nobody's first task is in between.
             is_fast = _may_rebuild(connection) and _is_empty(connection)
@@ -81,6 +85,15 @@ def seed(url: str, *, users: int, tasks: int, random_seed: int = 1, progress: Pr
         connection.execute("select pg_stat_force_next_flush()")
         connection.execute("analyze users, tasks, todo_auth.task_counters")
     return Seeded(users, tasks, time.perf_counter() - started)
+
+
+def _have_interruptions_noticed(connection: Connection) -> None:
+    """Have the server end a long statement soon after Ctrl-C closed the connection.
+
+    Else it would hold its locks until the statement ends. Not every system can tell.
+    """
+    with contextlib.suppress(psycopg.errors.InvalidParameterValue):
+        connection.execute("set client_connection_check_interval = '1s'")
 
 
 def cleanup(url: str, *, progress: Progress) -> Removed:
