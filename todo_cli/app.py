@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from todo_cli import __version__
-from todo_cli.commands import account, database, tasks
+from todo_cli.commands import account, tasks
 from todo_cli.commands.options import TodoCommand, TodoGroup, current_run
 from todo_cli.context import Invocation, Run
 from todo_cli.errors import ClosedPipe, ExitCode, InvalidInput, TodoError
@@ -70,7 +70,28 @@ for _function in (
 ):
     app.command(_function.__name__.rstrip("_"), cls=TodoCommand)(_function)
 app.command("ls", cls=TodoCommand, hidden=True)(tasks.list_)
-app.add_typer(database.db, name="db")
+
+
+class DatabaseGroup(TodoGroup):
+    """The `todo db` commands, made when one is asked for: they would cost every call 5 ms."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(self._made().list_commands(ctx))
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        return self._made().get_command(ctx, cmd_name)
+
+    def _made(self) -> Any:
+        from todo_cli.commands.database import db
+
+        return typer.main.get_command(db)
+
+
+app.add_typer(
+    typer.Typer(cls=DatabaseGroup, rich_markup_mode=None),
+    name="db",
+    help="For administrators: migrations, demonstration data, checks, archive, backup.",
+)
 
 
 def run(invocation: Invocation) -> int:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, TextIO, TypeVar
 
 from todo_cli.config import TOKEN_VARIABLE, Settings
 from todo_cli.errors import InvalidInput
@@ -25,8 +25,11 @@ if TYPE_CHECKING:
     from todo_cli.credentials import CredentialBook
     from todo_cli.database.session import Database
     from todo_cli.database.target import Target
+    from todo_cli.render_database import DatabaseRenderer
     from todo_cli.repository import TaskRepository
     from todo_cli.values import Account, StoreKind
+
+AnyRenderer = TypeVar("AnyRenderer", bound=Renderer)
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,17 @@ class Run:
 
     @cached_property
     def render(self) -> Renderer:
-        return Renderer(
+        return self._make_renderer(Renderer)
+
+    @cached_property
+    def database_render(self) -> DatabaseRenderer:
+        """What the `todo db` commands write with."""
+        from todo_cli.render_database import DatabaseRenderer
+
+        return self._make_renderer(DatabaseRenderer)
+
+    def _make_renderer(self, kind: type[AnyRenderer]) -> AnyRenderer:
+        return kind(
             stdout=self.invocation.stdout,
             stderr=self.invocation.stderr,
             environ=self.invocation.environ,

@@ -492,16 +492,26 @@ def _nothing_found(query: TaskQuery) -> str:
         TaskState.DONE: "Nothing is done yet.",
         TaskState.ALL: "No tasks yet. Add one with: todo add TITLE",
         TaskState.TRASH: "The trash is empty.",
+        TaskState.ARCHIVED: "The archive is empty.",
     }[query.state]
 
 
 def _time_heading(query: TaskQuery) -> str:
-    return {TaskState.DONE: "Completed", TaskState.TRASH: "Removed"}.get(query.state, "Created")
+    headings = {
+        TaskState.DONE: "Completed",
+        TaskState.ARCHIVED: "Completed",
+        TaskState.TRASH: "Removed",
+    }
+    return headings.get(query.state, "Created")
 
 
 def _time_shown(task: Task, query: TaskQuery) -> datetime:
-    shown = {TaskState.DONE: task.completed_at, TaskState.TRASH: task.deleted_at}.get(query.state)
-    return shown or task.created_at
+    shown = {
+        TaskState.DONE: task.completed_at,
+        TaskState.ARCHIVED: task.completed_at,
+        TaskState.TRASH: task.deleted_at,
+    }
+    return shown.get(query.state) or task.created_at
 
 
 def _plain_table(*, header: bool = True) -> Table:

@@ -37,6 +37,7 @@ class TaskState(StrEnum):
     DONE = "done"
     ALL = "all"
     TRASH = "trash"
+    ARCHIVED = "archived"
 
 
 class SortKey(StrEnum):

@@ -45,6 +45,10 @@ _IS_BOUND = """
 select not (rolsuper or rolbypassrls or rolcreaterole or rolcreatedb or rolreplication)
 from pg_catalog.pg_roles where rolname = %(name)s
 """
+_GRANTED = """
+select rolname::text from pg_catalog.pg_roles
+where pg_catalog.shobj_description(oid, 'pg_authid') = %(mark)s order by rolname
+"""
 _CONNECTIONS = "select pg_terminate_backend(pid) from pg_stat_activity where usename = %(name)s"
 
 
@@ -93,6 +97,16 @@ def revoke(url: str, name: str) -> None:
         connection.execute(_CONNECTIONS, {"name": name})
         connection.execute(sql.SQL("drop owned by {}").format(role))
         connection.execute(sql.SQL("drop role {}").format(role))
+
+
+def granted(url: str) -> list[str]:
+    """The names of the roles that `grant` made on this server, in alphabetical order.
+
+    Raises:
+        TodoError: the database cannot be reached, or refused.
+    """
+    with _connected(url) as connection:
+        return [name for (name,) in connection.execute(_GRANTED, {"mark": MARK})]
 
 
 def _make(connection: connecting.Connection, name: str, password: str) -> None:

@@ -116,6 +116,29 @@ class Database:
             raise NotLoggedIn("Nobody is logged in.")
         return self._persistently(lambda session: self._send_calls(session, calls), writes=writes)
 
+    def rehearse(self, work: Callable[[psycopg.Cursor[Any]], T]) -> T:
+        """Do several statements as the person, in one transaction that is rolled back.
+
+        Raises:
+            NotLoggedIn: the session token is missing, unknown or expired.
+            TodoError: the database cannot be reached, or refused.
+        """
+        if self._session_token is None:
+            raise NotLoggedIn("Nobody is logged in.")
+        limit_milliseconds = str(int(self._timeout_seconds * 1000))
+        try:
+            with (
+                faults.translated(),
+                connecting.connect(self._parameters, Deadline(self._timeout_seconds)) as connection,
+                connection.transaction(force_rollback=True),
+                connection.cursor() as cursor,
+            ):
+                cursor.execute(IDENTITY, (APP_ROLE, self._session_token, limit_milliseconds))
+                _require_user(cursor)
+                return work(cursor)
+        except faults.TransientFault as fault:
+            raise fault.final from fault
+
     def close(self) -> None:
         """Give back the connections. The next use opens new ones."""
         if self._engine is not None:
