@@ -7,6 +7,9 @@
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from alembic import context
 from sqlalchemy import Connection, create_engine, text
@@ -16,6 +19,8 @@ from todo_cli.models import METADATA
 UPGRADE_LOCK = 7_307_199_250_321_003_123
 """The key of the advisory lock that lets one migration run at a time: an arbitrary constant."""
 
+LOCK_POLL_SECONDS = 0.1
+
 
 def run_offline() -> None:
     """Print the SQL instead of running it."""
@@ -24,18 +29,46 @@ def run_offline() -> None:
         target_metadata=METADATA,
         output_buffer=context.config.attributes.get("output_buffer"),
         literal_binds=True,
+        transaction_per_migration=True,
     )
     with context.begin_transaction():
         context.run_migrations()
 
 
 def run_online(connection: Connection) -> None:
-    """Run all pending revisions in one transaction: the old revision stands, or the new one."""
-    context.configure(connection=connection, target_metadata=METADATA)
-    with context.begin_transaction():
-        # Within the transaction, not the session: behind a pooler a session lock would outlive us.
-        connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": UPGRADE_LOCK})
-        context.run_migrations()
+    """Run the pending revisions, each in a transaction: a revision is there, or it is not.
+
+    Indexes of large tables are built outside of it, which is why it is not one for all.
+    """
+    with only_one(connection):
+        context.configure(
+            connection=connection,
+            target_metadata=METADATA,
+            transaction_per_migration=True,
+            on_version_apply=context.config.attributes.get("on_version_apply", ()),
+        )
+        with context.begin_transaction():
+            context.run_migrations()
+
+
+@contextmanager
+def only_one(connection: Connection) -> Iterator[None]:
+    """Hold the lock of the session; migrations need the direct host, where there are sessions.
+
+    Asked for again and again, not waited for: a waiting statement holds a snapshot, and an index
+    that is built concurrently waits for every older snapshot. The two would wait for each other.
+    """
+    key = {"key": UPGRADE_LOCK}
+    while not connection.execute(text("select pg_try_advisory_lock(:key)"), key).scalar():
+        connection.rollback()
+        time.sleep(LOCK_POLL_SECONDS)
+    connection.commit()
+    try:
+        yield
+    finally:
+        connection.rollback()
+        connection.execute(text("select pg_advisory_unlock(:key)"), key)
+        connection.commit()
 
 
 def main() -> None:

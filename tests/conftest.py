@@ -15,10 +15,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import keyring
+import keyring.backends.fail
 import psycopg
 import pytest
 
 from tests.support.agent import AgentHome
+from tests.support.keyrings import WorkingKeyring
 from tests.support.neon import Neon, running_neon
 from tests.support.people import Person, sign_up
 from todo_cli.admin import migrate
@@ -43,6 +46,21 @@ def empty_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setenv("TZ", "UTC")
     monkeypatch.setenv("TODO_AGENT", "0")  # no test leaves an agent behind
     return home
+
+
+@pytest.fixture(autouse=True)
+def no_keyring(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reaches the keyring of the machine's user; one that needs one brings it."""
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
+    absent = keyring.backends.fail.Keyring()  # type: ignore[no-untyped-call]  # untyped library
+    keyring.set_keyring(absent)
+
+
+@pytest.fixture
+def working_keyring(no_keyring: None) -> WorkingKeyring:
+    backend = WorkingKeyring()
+    keyring.set_keyring(backend)
+    return backend
 
 
 @dataclass(frozen=True)

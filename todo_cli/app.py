@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from todo_cli import __version__
-from todo_cli.commands import agent, tasks
+from todo_cli.commands import account, agent, tasks
 from todo_cli.commands.completion import COMPLETE_VARIABLE, complete
 from todo_cli.commands.options import TodoCommand, TodoGroup, current_run
 from todo_cli.context import Databases, Invocation, OwnDatabases, Run
@@ -64,10 +64,38 @@ for _function in (
     tasks.rm,
     tasks.restore,
     tasks.stats,
+    account.register,
+    account.login,
+    account.logout,
+    account.whoami,
+    account.sessions,
+    account.passwd,
 ):
     app.command(_function.__name__.rstrip("_"), cls=TodoCommand)(_function)
 app.command("ls", cls=TodoCommand, hidden=True)(tasks.list_)
 app.add_typer(agent.app, name="agent")
+
+
+class DatabaseGroup(TodoGroup):
+    """The `todo db` commands, made when one is asked for: they would cost every call 5 ms."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(self._made().list_commands(ctx))
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        return self._made().get_command(ctx, cmd_name)
+
+    def _made(self) -> Any:
+        from todo_cli.commands.database import db
+
+        return typer.main.get_command(db)
+
+
+app.add_typer(
+    typer.Typer(cls=DatabaseGroup, rich_markup_mode=None),
+    name="db",
+    help="For administrators: migrations, demonstration data, checks, archive, backup.",
+)
 
 
 def run(invocation: Invocation, databases: Databases | None = None) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 from todo_cli.errors import InvalidInput
 
 DEFAULT_TIMEOUT_SECONDS = 30.0
+TOKEN_VARIABLE = "TODO_SESSION_TOKEN"
 LONGEST_TIMEOUT_SECONDS = 86_400.0
 
 
@@ -31,7 +32,7 @@ class Settings:
         return cls(
             data_dir=_data_dir(environ),
             timeout_seconds=_timeout(environ.get("TODO_TIMEOUT")),
-            session_token=environ.get("TODO_SESSION_TOKEN") or None,
+            session_token=environ.get(TOKEN_VARIABLE) or None,
         )
 
 

@@ -8,21 +8,30 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol, TextIO
+from typing import TYPE_CHECKING, Protocol, TextIO, TypeVar
 
-from todo_cli.config import Settings
+from todo_cli.config import TOKEN_VARIABLE, Settings
 from todo_cli.errors import InvalidInput, NotLoggedIn
 from todo_cli.render import Renderer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from todo_cli.accounts import Accounts
+    from todo_cli.admin.home import EmbeddedHome
+    from todo_cli.credentials import CredentialBook
     from todo_cli.database.session import Database, Waiting
+    from todo_cli.database.target import Target
+    from todo_cli.render_database import DatabaseRenderer
     from todo_cli.repository import TaskRepository
+    from todo_cli.values import Account, StoreKind
+
+AnyRenderer = TypeVar("AnyRenderer", bound=Renderer)
 
 
 @dataclass(frozen=True)
@@ -110,6 +119,14 @@ class Options:
         self.database_url = self.database_url if database_url is None else database_url
 
 
+@dataclass(frozen=True)
+class Login:
+    """A session token, and where it came from: a variable, the keyring, a file."""
+
+    token: str = field(repr=False)
+    source: str
+
+
 @dataclass
 class Run:
     """One run. Whoever makes it closes it. A guest runs in a process that is not its caller's."""
@@ -127,7 +144,17 @@ class Run:
 
     @cached_property
     def render(self) -> Renderer:
-        return Renderer(
+        return self._make_renderer(Renderer)
+
+    @cached_property
+    def database_render(self) -> DatabaseRenderer:
+        """What the `todo db` commands write with."""
+        from todo_cli.render_database import DatabaseRenderer
+
+        return self._make_renderer(DatabaseRenderer)
+
+    def _make_renderer(self, kind: type[AnyRenderer]) -> AnyRenderer:
+        return kind(
             stdout=self.invocation.stdout,
             stderr=self.invocation.stderr,
             environ=self.invocation.environ,
@@ -137,19 +164,89 @@ class Run:
         )
 
     @cached_property
-    def database(self) -> Database:
-        from todo_cli.database.target import chosen_url
+    def credentials(self) -> CredentialBook:
+        from todo_cli.credentials import CredentialBook
+
+        return CredentialBook(self.settings.data_dir)
+
+    @cached_property
+    def target(self) -> Target:
+        """Which database: the flag's, the environment's, the one kept by a log-in, the embedded."""
+        from todo_cli.database.target import EMBEDDED, KEPT, Target, checked_url, chosen_url
 
         chosen = chosen_url(self.options.database_url, self.invocation.environ)
-        if chosen is None:
-            return self._embedded_database()
-        url, _ = chosen
-        return self.databases.lend(
-            url,
-            session_token=self.settings.session_token,
-            timeout_seconds=self.settings.timeout_seconds,
-            waiting=self.render.waiting,
-        )
+        if chosen is not None:
+            return Target(*chosen)
+        kept = self.credentials.default_url()
+        if kept is not None:
+            return Target(checked_url(kept, "The URL that was kept"), KEPT)
+        return Target(self.home.url, EMBEDDED)
+
+    @cached_property
+    def login(self) -> Login | None:
+        """Who is logged in and how that is known: `TODO_SESSION_TOKEN`, or what a store keeps.
+
+        On the embedded database, which is made where there is none, always somebody.
+        """
+        if self.settings.session_token:
+            self.prepare_embedded()
+            return Login(self.settings.session_token, TOKEN_VARIABLE)
+        if self.target.is_embedded:
+            return Login(self.prepare_embedded(), "file")
+        found = self.credentials.find(self.target.name)
+        return None if found is None else Login(found[0].token, found[1].value)
+
+    @cached_property
+    def database(self) -> Database:
+        return self._make_database(self.login.token if self.login else None)
+
+    @cached_property
+    def accounts(self) -> Accounts:
+        """The accounts of the database, as who is logged in sees them."""
+        return self._make_accounts(self.database)
+
+    @cached_property
+    def door(self) -> Accounts:
+        """The accounts of the database, as seen by nobody: to come in by."""
+        self.prepare_embedded()
+        return self._make_accounts(self._nobodys_database)
+
+    def use_database(self, url: str) -> None:
+        """Let the rest of the run go to the database that was typed, as if it were a flag's."""
+        from todo_cli.database.target import Target, checked_url
+
+        self.options.database_url = checked_url(url, "What was typed")
+        self.__dict__["target"] = Target(url, "--database-url")
+
+    def use_token(self, token: str, source: str) -> Accounts:
+        """Let the rest of the run be of whose session the token is."""
+        self.prepare_embedded()
+        self.__dict__["login"] = Login(token, source)
+        return self.accounts
+
+    def keep_login(
+        self, account: Account, token: str, kind: StoreKind, *, as_default: bool
+    ) -> None:
+        """Keep who has logged in for the next commands; the embedded database has its own file.
+
+        Raises:
+            CredentialStoreError: it could not be kept.
+        """
+        from todo_cli.credentials import Credential
+
+        url = None if self.target.is_embedded else self.target.url
+        credential = Credential(str(account.user_id), account.email, token, url)
+        if self.target.is_embedded:
+            self.home.keep(credential)
+        else:
+            self.credentials.keep(self.target.name, credential, kind, as_default=as_default)
+
+    def forget_login(self) -> None:
+        """Keep nothing of who was logged in, nor the database's URL."""
+        if self.target.is_embedded:
+            self.home.forget()
+        else:
+            self.credentials.forget(self.target.name)
 
     @cached_property
     def tasks(self) -> TaskRepository:
@@ -198,14 +295,44 @@ class Run:
         Raises:
             InvalidInput: nobody is there to answer; the hint names the option that answers.
         """
-        self.require_own_process()
-        stdin = self.invocation.stdin
-        if stdin is None or not stdin.isatty() or not self.invocation.stderr.isatty():
-            raise InvalidInput(
-                f"{question} Nobody is there to answer.", hint=f"Answer with {option}"
-            )
+        stdin = self._terminal(question, option)
         self.render.prompt(f"{question} [y/N] ")
         return stdin.readline().strip().lower() in ("y", "yes")
+
+    def ask(self, question: str, *, option: str) -> str:
+        """A line from the terminal.
+
+        Raises:
+            InvalidInput: nobody is there to answer; the hint names the option that answers.
+        """
+        stdin = self._terminal(question, option)
+        self.render.prompt(question)
+        answer = stdin.readline()
+        if not answer:
+            raise InvalidInput("Nothing was answered.", hint=f"Answer with {option}")
+        return answer.rstrip("\r\n")
+
+    def ask_secret(self, question: str, *, option: str) -> str:
+        """A line from the terminal that is not shown there.
+
+        Raises:
+            InvalidInput: as `ask`.
+        """
+        stdin = self._terminal(question, option)
+        if os.name == "nt":
+            import getpass
+
+            return getpass.getpass(question)
+        with _without_echo(stdin):
+            answer = self.ask(question, option=option)
+        self.invocation.stderr.write("\n")
+        return answer
+
+    @property
+    def has_terminal(self) -> bool:
+        """Whether somebody is there to answer a question."""
+        stdin = self.invocation.stdin
+        return stdin is not None and stdin.isatty() and self.invocation.stderr.isatty()
 
     def require_own_process(self) -> None:
         """Before a prompt, an editor or a long work: go back to the caller's process, if elsewhere.
@@ -215,29 +342,90 @@ class Run:
         if self.is_guest:
             raise HandBack
 
-    def close(self) -> None:
-        if "database" in self.__dict__:
-            self.databases.take_back(self.database)
+    def _terminal(self, question: str, option: str) -> TextIO:
+        self.require_own_process()
+        stdin = self.invocation.stdin
+        if stdin is None or not self.has_terminal:
+            raise InvalidInput(
+                f"{question.strip()} Nobody is there to answer.", hint=f"Answer with {option}"
+            )
+        return stdin
 
-    def _embedded_database(self) -> Database:
+    def close(self) -> None:
+        for name in ("database", "_nobodys_database"):
+            if name in self.__dict__:
+                self.databases.take_back(self.__dict__[name])
+
+    @cached_property
+    def home(self) -> EmbeddedHome:
         from todo_cli.admin.home import EmbeddedHome
 
-        home = EmbeddedHome(self.settings.data_dir, self.invocation.environ)
-        token = home.session_token()
-        if token is None:
-            if self.is_completing:
-                raise NotLoggedIn("There is no database yet.")
-            self.require_own_process()
-            self.render.note("Making a database for your tasks …")
-            token = home.prepare()
-            self.render.note(f"Your tasks live in {self.settings.data_dir} (PostgreSQL).")
+        return EmbeddedHome(self.settings.data_dir, self.invocation.environ)
+
+    @cached_property
+    def _nobodys_database(self) -> Database:
+        return self._make_database(None)
+
+    def prepare_embedded(self) -> str:
+        """See that the embedded database is there, if it is the target; answer its own token."""
+        if not self.target.is_embedded:
+            return ""
+        token = self.home.session_token()
+        if token is not None:
+            return token
+        if self.is_completing:
+            raise NotLoggedIn("There is no database yet.")
+        self.require_own_process()
+        if self.home.is_made:
+            return self.home.prepare()
+        self.render.note("Making a database for your tasks …")
+        token = self.home.prepare()
+        self.render.note(f"Your tasks live in {self.settings.data_dir} (PostgreSQL).")
+        return token
+
+    def _make_database(self, token: str | None) -> Database:
         return self.databases.lend(
-            home.url,
-            session_token=self.settings.session_token or token,
+            self.target.url,
+            session_token=token,
             timeout_seconds=self.settings.timeout_seconds,
-            revive=home.start,
+            revive=self.home.start if self.target.is_embedded else None,
             waiting=self.render.waiting,
         )
+
+    def _make_accounts(self, database: Database) -> Accounts:
+        from todo_cli.accounts import Accounts
+
+        return Accounts(database, user_agent=_user_agent())
+
+
+def _user_agent() -> str:
+    """How the account's list of sessions names this one."""
+    import platform
+
+    from todo_cli import __version__
+    from todo_cli.values import printable
+
+    return printable(f"todo {__version__} on {platform.node() or 'an unnamed machine'}")
+
+
+@contextmanager
+def _without_echo(stdin: TextIO) -> Iterator[None]:
+    """Keep a terminal from showing what is typed. A stream in memory shows nothing anyway."""
+    try:
+        import termios
+
+        descriptor = stdin.fileno()
+        before = termios.tcgetattr(descriptor)
+    except (ImportError, OSError):
+        yield
+        return
+    silent = [*before]
+    silent[3] &= ~termios.ECHO
+    try:
+        termios.tcsetattr(descriptor, termios.TCSAFLUSH, silent)
+        yield
+    finally:
+        termios.tcsetattr(descriptor, termios.TCSAFLUSH, before)
 
 
 def local_time_zone(environ: Mapping[str, str]) -> str:

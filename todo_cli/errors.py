@@ -6,11 +6,21 @@
     │   ├── AmbiguousTask        a reference fits several
     │   ├── EditConflict         somebody else changed the task meanwhile
     │   ├── RuleViolated         the database refused by a constraint or a privilege
+    │   ├── AddressTaken         the e-mail address has an account already
+    │   ├── SessionNotFound      a reference fits no other session of this account
+    │   ├── AmbiguousSession     a reference fits several
+    │   ├── TokenFromEnvironment TODO_SESSION_TOKEN decides who is logged in
+    │   ├── RoleRefused          a log-in role cannot be made or taken away
     │   └── DatabaseFault        the database failed in a way that a retry does not mend
     ├── InvalidInput (2)         an impossible value; found before the database is asked
     ├── DatabaseUnreachable (3)  after the retries
     │   └── EmbeddedServerError  the embedded server cannot be made or started
     ├── NotLoggedIn (4)
+    │   ├── SessionEnded         the token is of no session, or of none any more
+    │   ├── WrongPassword        of an account: e-mail or password; which one is not said
+    │   ├── TooManyFailures      the account's door is closed for a while
+    │   ├── DatabaseLoginRefused the user name or password of the database's URL
+    │   └── CredentialStoreError the keyring or the file cannot keep or give the session
     └── SchemaBehind (5)
 
 Anything else that is raised is a bug. Messages are for people and never hold SQL, a password or a
@@ -80,6 +90,30 @@ class DatabaseFault(Refused):
     default_hint = "Run it again with --debug for the details, or look with: todo db health"
 
 
+class AddressTaken(Refused):
+    code = "address_taken"
+    default_hint = "Log in with: todo login"
+
+
+class SessionNotFound(Refused):
+    code = "session_not_found"
+    default_hint = "See them with: todo sessions"
+
+
+class AmbiguousSession(Refused):
+    code = "session_ambiguous"
+    default_hint = "Use more of its id."
+
+
+class TokenFromEnvironment(Refused):
+    code = "token_from_environment"
+    default_hint = "Unset TODO_SESSION_TOKEN first."
+
+
+class RoleRefused(Refused):
+    code = "role_refused"
+
+
 class InvalidInput(TodoError):
     code = "invalid_input"
     exit_code = ExitCode.USAGE
@@ -100,6 +134,33 @@ class NotLoggedIn(TodoError):
     code = "not_logged_in"
     exit_code = ExitCode.NOT_LOGGED_IN
     default_hint = "Log in with: todo login"
+
+
+class SessionEnded(NotLoggedIn):
+    pass
+
+
+class WrongPassword(NotLoggedIn):
+    code = "wrong_password"
+    default_hint = "Try again, or make an account with: todo register"
+
+
+class TooManyFailures(NotLoggedIn):
+    code = "too_many_failures"
+    default_hint = "The right password is refused as well until then."
+
+
+class DatabaseLoginRefused(NotLoggedIn):
+    code = "database_login_refused"
+    default_hint = "This is not about your account: check the user and password in the URL."
+
+
+class CredentialStoreError(NotLoggedIn):
+    code = "credential_store"
+    default_hint = (
+        "Unlock or start the keyring and try again, or keep the session in a file that only you "
+        "can read: todo login --credential-store=file"
+    )
 
 
 class SchemaBehind(TodoError):

@@ -104,3 +104,22 @@ class Task(SQLModel, table=True):
     number: int = Field(sa_type=sa.BigInteger)
     completed_at: datetime | None = None
     deleted_at: datetime | None = None
+
+
+class ArchivedTask(SQLModel, table=True):
+    """A task that an administrator moved out of the way; the same task, number and all."""
+
+    __tablename__: ClassVar[Any] = "tasks_archive"
+    __table_args__: ClassVar[Any] = (sa.UniqueConstraint("user_id", "number"),)
+
+    id: UUID = Field(primary_key=True)
+    user_id: UUID = Field(foreign_key="users.id", ondelete="CASCADE")
+    title: str = Field(sa_type=sa.Text)
+    description: str | None = Field(default=None, sa_type=sa.Text)
+    completed: bool
+    created_at: datetime
+    updated_at: datetime
+    number: int = Field(sa_type=sa.BigInteger)
+    completed_at: datetime | None = None
+    deleted_at: datetime | None = None
+    archived_at: datetime = Field(sa_column_kwargs=_NOW)

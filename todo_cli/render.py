@@ -15,7 +15,15 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
 from todo_cli.spinner import spinning
-from todo_cli.values import DayCount, Stats, TaskPage, TaskQuery, TaskState, printable
+from todo_cli.values import (
+    AccountSession,
+    DayCount,
+    Stats,
+    TaskPage,
+    TaskQuery,
+    TaskState,
+    printable,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -265,21 +273,57 @@ class Renderer:
         console.print()
         console.print(_chart(stats.by_day, console.width))
 
-    def facts(self, document: Mapping[str, Any]) -> None:
-        """Names and values of one thing: a document, a table, or a record a line."""
+    # --- accounts --------------------------------------------------------------------------
+
+    def facts(self, facts: Mapping[str, Any]) -> None:
+        """One thing by its fields: a table, lines of name and value, or a JSON object."""
         if self._json:
-            self._document(document)
-        elif self.is_terminal:
+            self._document({name: _plain(value) for name, value in facts.items()})
+        elif not self.is_terminal:
+            for name, value in facts.items():
+                self._stdout.write(f"{name}\t{_field(_plain(value))}\n")
+        else:
             table = _plain_table(header=False)
             table.add_column(style="dim", no_wrap=True)
             table.add_column(overflow="fold")
-            for name, value in document.items():
-                name = name.replace("_", " ").capitalize()
-                table.add_row(_text(name), _text(printable(_field(value))))
+            for name, value in facts.items():
+                table.add_row(_text(name.replace("_", " ")), _text(self._shown(value)))
             self._console().print(table)
+
+    def line(self, text: str) -> None:
+        """One line as it is: a URL to be copied."""
+        self._stdout.write(printable(text) + "\n")
+
+    def sessions(self, sessions: Sequence[AccountSession]) -> None:
+        """An account's sessions, newest first; the current one is marked."""
+        if self._json:
+            self._document([session_document(session) for session in sessions])
+        elif not self.is_terminal:
+            for session in sessions:
+                values = session_document(session).values()
+                self._stdout.write("\t".join(_field(value) for value in values) + "\n")
         else:
-            for name, value in document.items():
-                self._stdout.write(f"{name}\t{_field(value)}\n")
+            self._sessions_table(sessions)
+
+    def _sessions_table(self, sessions: Sequence[AccountSession]) -> None:
+        table = _plain_table()
+        table.add_column("", style="green", no_wrap=True)
+        table.add_column("Session", style="cyan", no_wrap=True)
+        table.add_column("Where", no_wrap=True, overflow="ellipsis", ratio=1)
+        table.add_column("Last used", no_wrap=True, style="dim")
+        for session in sessions:
+            table.add_row(
+                "*" if session.is_current else "",
+                str(session.id)[:8],
+                _text(printable(session.user_agent or "unknown")),
+                relative_time(session.updated_at, self._now),
+            )
+        self._console().print(table)
+
+    def _shown(self, value: Any) -> str:
+        if isinstance(value, datetime):
+            return value.astimezone().strftime("%Y-%m-%d %H:%M")
+        return printable(str(value))
 
     # --- the ways out ----------------------------------------------------------------------
 
@@ -316,6 +360,19 @@ def write_error(
 def task_document(task: Task) -> dict[str, Any]:
     """A task as JSON has it: every field, in one order."""
     return {name: _plain(getattr(task, name)) for name in TASK_FIELDS}
+
+
+def session_document(session: AccountSession) -> dict[str, Any]:
+    """A session as JSON has it."""
+    return {
+        "id": str(session.id),
+        "current": session.is_current,
+        "created_at": rfc3339(session.created_at),
+        "updated_at": rfc3339(session.updated_at),
+        "expires_at": rfc3339(session.expires_at),
+        "ip_address": session.ip_address,
+        "user_agent": session.user_agent,
+    }
 
 
 def rfc3339(instant: datetime) -> str:
@@ -458,16 +515,26 @@ def _nothing_found(query: TaskQuery) -> str:
         TaskState.DONE: "Nothing is done yet.",
         TaskState.ALL: "No tasks yet. Add one with: todo add TITLE",
         TaskState.TRASH: "The trash is empty.",
+        TaskState.ARCHIVED: "The archive is empty.",
     }[query.state]
 
 
 def _time_heading(query: TaskQuery) -> str:
-    return {TaskState.DONE: "Completed", TaskState.TRASH: "Removed"}.get(query.state, "Created")
+    headings = {
+        TaskState.DONE: "Completed",
+        TaskState.ARCHIVED: "Completed",
+        TaskState.TRASH: "Removed",
+    }
+    return headings.get(query.state, "Created")
 
 
 def _time_shown(task: Task, query: TaskQuery) -> datetime:
-    shown = {TaskState.DONE: task.completed_at, TaskState.TRASH: task.deleted_at}.get(query.state)
-    return shown or task.created_at
+    shown = {
+        TaskState.DONE: task.completed_at,
+        TaskState.ARCHIVED: task.completed_at,
+        TaskState.TRASH: task.deleted_at,
+    }
+    return shown.get(query.state) or task.created_at
 
 
 def _fitted(text: str, width: int) -> str:

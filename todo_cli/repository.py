@@ -27,8 +27,9 @@ from todo_cli.errors import (
     EditConflict,
     TaskNotFound,
 )
-from todo_cli.models import Task
+from todo_cli.models import ArchivedTask, Task
 from todo_cli.values import (
+    DEFAULT_LIMIT,
     DayCount,
     SortKey,
     Stats,
@@ -54,6 +55,19 @@ MOST_TOGGLES = 3
 _NO_SYNC = {"synchronize_session": False}
 _TASKS = Task.__table__  # type: ignore[attr-defined]  # SQLModel types no __table__
 _NOT_IN_TRASH = col(Task.deleted_at).is_(None)
+
+_ARCHIVED: Any = aliased(
+    Task,
+    sa.select(
+        *(ArchivedTask.__table__.c[column.name] for column in _TASKS.columns)  # type: ignore[attr-defined]  # SQLModel types no __table__
+    ).subquery("archived"),
+    adapt_on_names=True,
+)
+"""Archived tasks, read as tasks."""
+
+_RESTORE_ARCHIVED = sa.text("select * from todo_auth.restore_archived(:ids)").bindparams(
+    sa.bindparam("ids", type_=ARRAY(sa.Uuid))
+)
 
 
 class TaskRepository:
@@ -216,6 +230,26 @@ class TaskRepository:
         """Take every task out of the trash, or none. Those outside stay as they are."""
         return self._update(refs, from_trash=True, deleted_at=None)
 
+    def restore_archived(self, refs: Sequence[TaskRef]) -> list[Task]:
+        """Take every task out of the archive, or none. Two round trips.
+
+        They are as they were, but count as touched now. What another run brings back meanwhile
+        comes from the second statement all the same, since by then it is no archived task.
+
+        Raises:
+            TaskNotFound, AmbiguousTask: a reference does not mean exactly one archived task.
+        """
+        fitting = sa.select(_ARCHIVED).where(_is_any_of(refs, _ARCHIVED))
+        archived = _in_order(refs, self._read(fitting.limit(len(refs) + CANDIDATES_SHOWN)))
+        ids = [task.id for task in archived]
+        statement = sa.select(Task).from_statement(_RESTORE_ARCHIVED.bindparams(ids=ids))
+        restored = {task.id: task for task in self._write(statement)}
+        missing = [id_ for id_ in ids if id_ not in restored]
+        if missing:
+            again = self._read(select(Task).where(col(Task.id).in_(missing)))
+            restored |= {task.id: task for task in again}
+        return [restored[id_] for id_ in ids]
+
     def delete(self, refs: Sequence[TaskRef]) -> list[Task]:
         """Delete every task for good, or none; from the trash as well. Their numbers stay used.
 
@@ -267,7 +301,9 @@ class TaskRepository:
     def _require_start(self, query: TaskQuery, found: Sequence[object]) -> None:
         """Tell the end of the list from a page that follows no task."""
         if not found and query.after is not None:
-            self.get([query.after])
+            of = _source(query)
+            after = [query.after]
+            _in_order(after, self._read(sa.select(of).where(_is_any_of(after, of))))
 
     def _read(self, statement: Any) -> list[Task]:
         return self._database.run(lambda session: list(session.scalars(statement)))
@@ -328,6 +364,26 @@ def _flip_statement(before: Sequence[Task]) -> sa.Executable:
     )
 
 
+def pattern_statements(*, number: int) -> list[tuple[str, sa.Executable]]:
+    """The seven query patterns, as the methods above send them, on the task of that number.
+
+    For whoever wants their plans. The page that follows is a pattern of its own here.
+    """
+    ref = TaskRef(str(number), number=number)
+    everything = TaskQuery(state=TaskState.ALL, limit=DEFAULT_LIMIT)
+    by_status = sa.select(col(Task.completed), sa.func.count()).where(_NOT_IN_TRASH)
+    return [
+        ("list", _page_statement(everything)),
+        ("next page", _page_statement(replace(everything, after=ref))),
+        ("pending", _page_statement(TaskQuery(limit=DEFAULT_LIMIT))),
+        ("create", _insert_once([uuid7()], ["A task"], [None])),
+        ("update", _update_statement([ref], {"title": "Another title"})),
+        ("toggle", _update_statement([ref], {"completed": sa.not_(col(Task.completed))})),
+        ("delete", _update_statement([ref], {"deleted_at": sa.func.now()}, from_trash=True)),
+        ("count", by_status.group_by(col(Task.completed))),
+    ]
+
+
 def _insert_once(
     ids: list[UUID], titles: list[str], descriptions: list[str | None]
 ) -> sa.Executable:
@@ -368,10 +424,10 @@ def _insert_once(
     return sa.select(Task).from_statement(sa.select(inserted).union_all(there_before))
 
 
-def _is_any_of(refs: Sequence[TaskRef]) -> sa.ColumnElement[bool]:
+def _is_any_of(refs: Sequence[TaskRef], of: Any = Task) -> sa.ColumnElement[bool]:
     numbers = [ref.number for ref in refs if ref.number is not None]
-    ranges = [col(Task.id).between(ref.first, ref.last) for ref in refs if ref.first is not None]
-    return sa.or_(col(Task.number).in_(numbers), *ranges)
+    ranges = [col(of.id).between(ref.first, ref.last) for ref in refs if ref.first is not None]
+    return sa.or_(col(of.number).in_(numbers), *ranges)
 
 
 def _matched(refs: Sequence[TaskRef], *, from_trash: bool) -> tuple[sa.CTE, sa.ColumnElement[bool]]:
@@ -434,22 +490,29 @@ def _listed(tasks: Sequence[Task]) -> str:
     return ", ".join(shown) + (", …" if len(tasks) > CANDIDATES_SHOWN else "")
 
 
+def _source(query: TaskQuery) -> Any:
+    """Where the tasks of a query are kept."""
+    return _ARCHIVED if query.state is TaskState.ARCHIVED else Task
+
+
 def _conditions(query: TaskQuery) -> list[sa.ColumnElement[bool]]:
+    of = _source(query)
     states: dict[TaskState, list[sa.ColumnElement[bool]]] = {
         TaskState.PENDING: [_NOT_IN_TRASH, sa.not_(col(Task.completed))],
         TaskState.DONE: [_NOT_IN_TRASH, col(Task.completed).is_(True)],
         TaskState.ALL: [_NOT_IN_TRASH],
         TaskState.TRASH: [col(Task.deleted_at).is_not(None)],
+        TaskState.ARCHIVED: [],
     }
     conditions = list(states[query.state])
     if query.search:
-        in_title = col(Task.title).icontains(query.search, autoescape=True)
-        in_description = col(Task.description).icontains(query.search, autoescape=True)
+        in_title = col(of.title).icontains(query.search, autoescape=True)
+        in_description = col(of.description).icontains(query.search, autoescape=True)
         conditions.append(sa.or_(in_title, in_description))
     return conditions
 
 
-def _sort_columns(sort: SortKey, of: Any = Task) -> list[Any]:
+def _sort_columns(sort: SortKey, of: Any) -> list[Any]:
     """The columns of the order; the number makes it total. Numbers ascend with creation."""
     first: dict[SortKey, list[Any]] = {
         SortKey.CREATED: [],
@@ -459,7 +522,7 @@ def _sort_columns(sort: SortKey, of: Any = Task) -> list[Any]:
     return [*first[sort], col(of.number)]
 
 
-def _order(query: TaskQuery, of: Any = Task) -> list[sa.ColumnElement[Any]]:
+def _order(query: TaskQuery, of: Any) -> list[sa.ColumnElement[Any]]:
     descending = _is_descending(query)
     return [
         column.desc() if descending else column.asc() for column in _sort_columns(query.sort, of)
@@ -472,10 +535,11 @@ def _is_descending(query: TaskQuery) -> bool:
 
 
 def _page_statement(query: TaskQuery) -> sa.Select[Any]:
-    page = sa.select(Task).where(*_conditions(query))
+    of = _source(query)
+    page = sa.select(of).where(*_conditions(query))
     if query.after is not None:
         page = page.where(_follows(query.after, query))
-    return page.order_by(*_order(query)).limit(query.limit)
+    return page.order_by(*_order(query, of)).limit(query.limit)
 
 
 def _page_with_total_statement(query: TaskQuery, limit: int) -> sa.Select[Any]:
@@ -485,20 +549,21 @@ def _page_with_total_statement(query: TaskQuery, limit: int) -> sa.Select[Any]:
     evaluated only where it is needed.
     """
     rows = _page_statement(replace(query, limit=limit + 1)).cte("page")
-    task = aliased(Task, rows)
+    task = aliased(Task, rows, adapt_on_names=True)
     is_cut = sa.select(sa.func.count() > limit).select_from(rows).scalar_subquery()
-    counted = sa.select(sa.func.count()).select_from(Task).where(*_conditions(query))
+    counted = sa.select(sa.func.count()).select_from(_source(query)).where(*_conditions(query))
     total = sa.case((is_cut, counted.scalar_subquery())).label("total")
     return sa.select(task, total).order_by(*_order(query, task))
 
 
 def _follows(after: TaskRef, query: TaskQuery) -> sa.ColumnElement[bool]:
     """Whether a task comes after the one meant by `after`: never, if that is not one task."""
-    columns = _sort_columns(query.sort)
+    of = _source(query)
+    columns = _sort_columns(query.sort, of)
     anchor = (
         sa.select(*(sa.func.min(column) for column in columns))
-        .select_from(Task)
-        .where(_is_any_of([after]))
+        .select_from(of)
+        .where(_is_any_of([after], of))
         .having(sa.func.count() == 1)
         .scalar_subquery()
     )

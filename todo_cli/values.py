@@ -37,6 +37,7 @@ class TaskState(StrEnum):
     DONE = "done"
     ALL = "all"
     TRASH = "trash"
+    ARCHIVED = "archived"
 
 
 class SortKey(StrEnum):
@@ -137,6 +138,36 @@ class Stats:
     def completion_rate(self) -> float:
         """Completed of all, 0 to 1; 0 where there is no task."""
         return self.completed / self.total if self.total else 0.0
+
+
+class StoreKind(StrEnum):
+    """Where a session can be kept."""
+
+    KEYRING = "keyring"
+    FILE = "file"
+
+
+@dataclass(frozen=True)
+class Account:
+    """Who is logged in, and until when the session lasts if it is not used."""
+
+    user_id: UUID
+    email: str
+    name: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
+class AccountSession:
+    """One session of an account, from here or from the web. Never its token."""
+
+    id: UUID
+    is_current: bool
+    created_at: datetime
+    updated_at: datetime
+    expires_at: datetime
+    ip_address: str | None
+    user_agent: str | None
 
 
 def uuid7() -> UUID:

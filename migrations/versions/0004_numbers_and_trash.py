@@ -18,6 +18,25 @@ down_revision = "0003"
 branch_labels = None
 depends_on = None
 
+ADMIT_WRITER = """
+create function todo_auth.admit_task_writer() returns trigger
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    -- The policy would refuse the row too, but only after the trigger that counts, whose foreign
+    -- key says whether a user of that id exists. Runs as the writer, so it knows who is bound.
+    if row_security_active(tg_relid)
+        and new.user_id is distinct from todo_auth.current_user_id()
+    then
+        raise exception 'new row violates row-level security policy for table "tasks"'
+            using errcode = 'insufficient_privilege';
+    end if;
+    return new;
+end
+$$
+"""
+
 ASSIGN_NUMBER = """
 create function todo_auth.assign_task_number() returns trigger
 language plpgsql security definer
@@ -125,9 +144,16 @@ UPGRADE = [
         for name, rule in CHECKS.items()
     ),
     *(VALIDATE.format(name=name) for name in CHECKS),
+    ADMIT_WRITER,
     ASSIGN_NUMBER,
     STAMP,
-    "revoke all on function todo_auth.assign_task_number(), todo_auth.stamp_task() from public",
+    "revoke all on function todo_auth.admit_task_writer(), todo_auth.assign_task_number(),"
+    " todo_auth.stamp_task() from public",
+    # Triggers fire in the order of their names: this one first.
+    """
+    create trigger tasks_admit_writer before insert on tasks
+    for each row execute function todo_auth.admit_task_writer()
+    """,
     """
     create trigger tasks_assign_number before insert on tasks
     for each row execute function todo_auth.assign_task_number()
@@ -142,8 +168,10 @@ UPGRADE = [
 DOWNGRADE = [
     "drop trigger tasks_stamp on tasks",
     "drop trigger tasks_assign_number on tasks",
+    "drop trigger tasks_admit_writer on tasks",
     "drop function todo_auth.stamp_task()",
     "drop function todo_auth.assign_task_number()",
+    "drop function todo_auth.admit_task_writer()",
     *(f"alter table tasks drop constraint {name}" for name in CHECKS),
     "alter table tasks no force row level security",
     # Version 1.0.0 knows no trash: what lies there would come back as if it had never left.

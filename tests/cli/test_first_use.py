@@ -60,7 +60,7 @@ def test_the_first_command_makes_everything_and_says_so(home: Home) -> None:
     code, out, err = home.todo("list", "--json")
     assert (code, err) == (0, "")
     assert json.loads(out)[0]["title"] == "Buy milk"
-    for path in (home.data_dir, home.data_dir / "session", home.data_dir / "postgres"):
+    for path in (home.data_dir, home.data_dir / "credentials", home.data_dir / "postgres"):
         assert path.stat().st_mode & 0o077 == 0
 
 
@@ -129,5 +129,5 @@ def test_a_closed_pipe_is_no_error(home: Home) -> None:
 
 def test_a_lost_session_file_is_made_again_for_the_same_account(home: Home) -> None:
     home.todo("add", "-q", "one")
-    (home.data_dir / "session").unlink()
+    (home.data_dir / "credentials" / "embedded.json").unlink()
     assert home.todo("add", "-q", "two")[1] == "2\n"

@@ -395,6 +395,14 @@ class TestSleeping:
         with pytest.raises(psycopg.errors.ConnectionTimeout):
             connect(proxy, connect_timeout=2)  # libpq takes less for 2
 
+    def test_healing_wakes_it_up(self, proxy: WireProxy, connect: Connect) -> None:
+        proxy.wake_seconds = 3600.0
+        proxy.sleep()
+        with pytest.raises(psycopg.errors.ConnectionTimeout):
+            connect(proxy, connect_timeout=2)
+        proxy.heal()
+        connect(proxy)
+
 
 class TestCutting:
     @pytest.mark.parametrize("message", [1, 2, 3, 4])

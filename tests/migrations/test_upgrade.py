@@ -15,6 +15,7 @@ import psycopg
 import pytest
 
 from tests.conftest import Cli
+from tests.migrations.test_revisions import REVISIONS
 from tests.support.neon import OWNER, Neon
 from tests.support.people import Person, sign_up
 from todo_cli.admin import migrate
@@ -61,7 +62,7 @@ def upgrade(neon: Neon, database: str, *, timeout_seconds: float = 30) -> None:
 
 
 class TestACut:
-    def test_leaves_the_old_revision_or_the_new_one(
+    def test_leaves_one_revision_or_another(
         self, neon: Neon, make_empty: Callable[[], str]
     ) -> None:
         upgrade(neon, make_empty())
@@ -76,7 +77,8 @@ class TestACut:
                 upgrade(neon, database, timeout_seconds=0)
             assert neon.direct.stats.cuts == 1
             found.add(revision_of(neon, database))
-        assert found == {None, SCHEMA_HEAD}
+        # Each revision is a transaction of its own, and large indexes are built between two.
+        assert {None, SCHEMA_HEAD} <= found <= {None, *REVISIONS}
 
     @pytest.mark.parametrize("share", [0.5, 1.0], ids=["in the middle", "at the end"])
     def test_is_mended_by_another_try(

@@ -11,10 +11,12 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
+from todo_cli.credentials import Credential, RubbishCredential, file_store
 from todo_cli.database.embedded import EmbeddedServer
+from todo_cli.database.target import EMBEDDED
 from todo_cli.errors import EmbeddedServerError
 
-SCHEMA_HEAD = "0005"
+SCHEMA_HEAD = "0007"
 """The newest revision of `migrations/`: known here so that a command need not import Alembic. A
 test compares the two."""
 
@@ -29,6 +31,7 @@ with person as (
 )
 insert into sessions (user_id, token, expires_at, user_agent)
 select id, %(token)s, now() + interval '100 years', 'todo' from person
+returning user_id
 """
 """No end to speak of: whoever can read the token can read the database's files as well."""
 
@@ -46,7 +49,7 @@ class EmbeddedHome:
         self._data_dir = Path(os.path.realpath(data_dir))
         self._server = EmbeddedServer(data_dir, environ)
         self._environ = environ
-        self._token_file = data_dir / "session"
+        self._store = file_store(data_dir)
         self._revision_file = data_dir / "schema-revision"
         self._on_demand_file = data_dir / "server-on-demand"
 
@@ -55,11 +58,17 @@ class EmbeddedHome:
         return self._server.url
 
     def session_token(self) -> str | None:
-        """The local account's token, or None where `prepare` has to be called first."""
+        """The token of who is logged in, or None where `prepare` has to be called first."""
         if _read(self._revision_file) != SCHEMA_HEAD:
             return None
         self._look_whose_socket_it_is()
-        return _read(self._token_file)
+        credential = self._kept()
+        return None if credential is None else credential.token
+
+    @property
+    def is_made(self) -> bool:
+        """Whether a command has prepared the database before; perhaps for an older schema."""
+        return _read(self._revision_file) is not None
 
     def start(self) -> None:
         """Start the server if it is not running: as long as it is needed, see `stop_if_unused`."""
@@ -104,12 +113,27 @@ class EmbeddedHome:
         if made:
             _write(self._on_demand_file, "")
         migrate.upgrade(self.url)
-        token = _read(self._token_file)
-        if token is None:
-            token = self._make_session()
-            _write(self._token_file, token)
+        credential = self._kept()
+        if credential is None:
+            credential = self._make_session()
+            self._store.save(EMBEDDED, credential)
         _write(self._revision_file, SCHEMA_HEAD)
-        return token
+        return credential.token
+
+    def keep(self, credential: Credential) -> None:
+        """Keep who has logged in, in place of the local account."""
+        self._store.save(EMBEDDED, credential)
+
+    def forget(self) -> None:
+        """Forget who is logged in; the next command logs the local account in again."""
+        self._store.delete(EMBEDDED)
+
+    def _kept(self) -> Credential | None:
+        """Who is logged in; nobody where the file holds rubbish: it is made anew."""
+        try:
+            return self._store.load(EMBEDDED)
+        except RubbishCredential:
+            return None
 
     def _look_whose_socket_it_is(self) -> None:
         """Where the data folder's path is too long, the socket lies in /tmp, where another user
@@ -117,15 +141,16 @@ class EmbeddedHome:
         if self._server.socket_dir.parent != self._data_dir and not self._server.is_running():
             self._server.start()
 
-    def _make_session(self) -> str:
+    def _make_session(self) -> Credential:
         import psycopg
 
         token = secrets.token_urlsafe(32)
         name = self._environ.get("USER") or "local"
         values = {"email": LOCAL_EMAIL, "name": name, "token": token}
         with psycopg.connect(self.url, autocommit=True) as connection:
-            connection.execute(_MAKE_SESSION, values)
-        return token
+            row = connection.execute(_MAKE_SESSION, values).fetchone()
+        assert row is not None
+        return Credential(str(row[0]), LOCAL_EMAIL, token, None)
 
 
 def _read(path: Path) -> str | None:

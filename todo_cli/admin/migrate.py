@@ -1,10 +1,14 @@
-"""Running the migrations. The only room that imports Alembic."""
+"""Running the migrations. The only room, with the helper beside it, that imports Alembic."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import io
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import psycopg
 import sqlalchemy as sa
@@ -12,49 +16,140 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.script.revision import RevisionError
+from alembic.util.exc import CommandError
 
 from todo_cli.config import DEFAULT_TIMEOUT_SECONDS
 from todo_cli.database import connecting, faults, target
 from todo_cli.database.connecting import Deadline
 from todo_cli.database.retry import retry
+from todo_cli.errors import Refused
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
+T = TypeVar("T")
+
 _PACKAGE = Path(__file__).resolve().parent.parent
+_POLL_SECONDS = 0.5
+_LOOKING_ON_SECONDS = 10
+_INDEX_PROGRESS = """
+select c.relname, p.phase, greatest(p.blocks_done, p.tuples_done),
+    greatest(p.blocks_total, p.tuples_total)
+from pg_catalog.pg_stat_progress_create_index as p
+left join pg_catalog.pg_class as c on c.oid = p.index_relid
+where p.pid = %s
+"""
+
+
+@dataclass(frozen=True)
+class Revision:
+    """A revision that this program brings; `title` is the first line of its file."""
+
+    revision: str
+    title: str
+
+
+@dataclass(frozen=True)
+class Status:
+    """Where a database stands. `current` None means that nothing was ever made there."""
+
+    current: str | None
+    head: str
+    pending: list[Revision]
+
+
+@dataclass(frozen=True)
+class IndexProgress:
+    """How far an index build is, as the server says it; `total` 0 where it does not know."""
+
+    index: str | None
+    phase: str
+    done: int
+    total: int
+
+
+class Watcher(Protocol):
+    """Somebody who looks on."""
+
+    def applied(self, revision: Revision, *, is_upgrade: bool) -> None:
+        """Be told that a revision is there now, or gone."""
+
+    def building(self, progress: IndexProgress) -> None:
+        """Be told how far an index is; called from another thread, every half second."""
 
 
 def upgrade(
-    url: str, revision: str = "head", *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
+    url: str,
+    revision: str = "head",
+    *,
+    timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
+    watcher: Watcher | None = None,
 ) -> None:
-    """Bring the schema to a revision: in one transaction, one caller at a time.
+    """Bring the schema to a revision: each in a transaction, one caller at a time.
 
-    A cut leaves the old revision or the new one, so it is tried again like any statement, for
-    `timeout_seconds` in all; a try that has begun takes the time that it needs. A schema that is
-    newer than this program already is at "head": newer ones only add.
+    A cut leaves one revision or another, and an index that is found to be invalid, so it is tried
+    again like any statement, for `timeout_seconds` in all; a try that has begun takes the time
+    that it needs. A schema that is newer than this program already is at "head": newer ones only
+    add.
 
     Raises:
-        TodoError: it failed; the old revision stands.
+        Refused: there is no such revision, or the database is at one that is not known here.
+        TodoError: it failed; the revisions before the failing one stand.
     """
 
     def work(connection: Connection) -> None:
         if revision != "head" or not _is_newer(connection):
-            command.upgrade(_config(connection), revision)
+            with _watched(url, connection, watcher):
+                command.upgrade(_config(connection, watcher), revision)
 
     _run(url, work, timeout_seconds)
 
 
-def downgrade(url: str, revision: str, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS) -> None:
-    """Bring the schema back to an older revision, in one transaction.
+def downgrade(
+    url: str,
+    revision: str,
+    *,
+    timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
+    watcher: Watcher | None = None,
+) -> None:
+    """Bring the schema back to an older revision, each in a transaction.
 
     Raises:
-        TodoError: it failed; the newer revision stands.
+        Refused: there is no such revision below the present one.
+        TodoError: it failed; the revisions above the failing one are gone.
     """
-    _run(
-        url,
-        lambda connection: command.downgrade(_config(connection), revision),
-        timeout_seconds,
-    )
+
+    def work(connection: Connection) -> None:
+        with _watched(url, connection, watcher):
+            command.downgrade(_config(connection, watcher), revision)
+
+    _run(url, work, timeout_seconds)
+
+
+def upgrade_sql(revision: str = "head") -> str:
+    """The statements that bring an empty database to a revision."""
+    return _sql(command.upgrade, revision)
+
+
+def downgrade_sql(revision: str) -> str:
+    """The statements that bring a database from head back to a revision."""
+    return _sql(command.downgrade, f"head:{revision}")
+
+
+def status(url: str, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS) -> Status:
+    """Where the database stands, and what it lacks; nothing where it is newer than this program.
+
+    Raises:
+        DatabaseUnreachable: it cannot be asked.
+    """
+
+    def work(connection: Connection) -> Status:
+        at = current(connection)
+        connection.rollback()
+        return Status(at, head(), [] if _is_newer(connection) else pending(at))
+
+    return _run(url, work, timeout_seconds)
 
 
 def current(connection: Connection) -> str | None:
@@ -69,6 +164,21 @@ def head() -> str:
     return revision
 
 
+def pending(at: str | None) -> list[Revision]:
+    """The revisions above one, oldest first."""
+    scripts = ScriptDirectory.from_config(_config())
+    above = list(scripts.iterate_revisions("head", at or "base"))
+    return [
+        Revision(script.revision, _title(script))
+        for script in reversed(above)
+        if script is not None
+    ]
+
+
+def _title(script: Any) -> str:
+    return str(script.doc).splitlines()[0].rstrip(".:")
+
+
 def _is_newer(connection: Connection) -> bool:
     """Whether the schema is at a revision that this program does not know."""
     with connection.begin():
@@ -77,20 +187,75 @@ def _is_newer(connection: Connection) -> bool:
     return revision is not None and revision not in known
 
 
-def _run(url: str, work: Callable[[Connection], None], timeout_seconds: float) -> None:
+def _run(url: str, work: Callable[[Connection], T], timeout_seconds: float) -> T:
     """Do the work on Neon's direct host; again where a fault passes."""
     parameters = target.connection_parameters(target.direct_url(url))
     deadline = Deadline(timeout_seconds)
 
-    def attempt() -> None:
+    def attempt() -> T:
         engine = _engine(parameters, deadline)
-        with faults.translated(), engine.connect() as connection:
-            work(connection)
+        with _sentences(), faults.translated(), engine.connect() as connection:
+            return work(connection)
 
     try:
-        attempt()
+        return attempt()
     except faults.TransientFault as fault:
-        retry(attempt, after=fault, deadline=deadline, before_retry=lambda _: None)
+        return retry(attempt, after=fault, deadline=deadline, before_retry=lambda _: None)
+
+
+def _sql(work: Callable[..., None], revision: str) -> str:
+    config = _config()
+    written = io.StringIO()
+    config.attributes["output_buffer"] = written
+    with _sentences():
+        work(config, revision, sql=True)
+    return written.getvalue()
+
+
+@contextmanager
+def _sentences() -> Iterator[None]:
+    """What Alembic says, as this program's error."""
+    try:
+        yield
+    except (CommandError, RevisionError) as error:
+        raise Refused(
+            f"The migrations cannot do that: {error}.".replace("..", "."),
+            hint="See the revisions with: todo db status. A newer program may have made this "
+            "database.",
+        ) from error
+
+
+@contextmanager
+def _watched(url: str, connection: Connection, watcher: Watcher | None) -> Iterator[None]:
+    """Tell the watcher how far the connection's index builds are, asked on another connection."""
+    if watcher is None:
+        yield
+        return
+    driver: Any = connection.connection.driver_connection
+    over = threading.Event()
+    looking = threading.Thread(
+        target=_look_on, args=(url, driver.info.backend_pid, watcher, over), daemon=True
+    )
+    looking.start()
+    try:
+        yield
+    finally:
+        over.set()
+        looking.join()
+
+
+def _look_on(url: str, pid: int, watcher: Watcher, over: threading.Event) -> None:
+    if over.wait(_POLL_SECONDS):  # most upgrades are over before there is something to tell
+        return
+    try:
+        parameters = target.connection_parameters(target.direct_url(url))
+        with connecting.connect(parameters, Deadline(_LOOKING_ON_SECONDS)) as connection:
+            while not over.wait(_POLL_SECONDS):
+                row = connection.execute(_INDEX_PROGRESS, (pid,)).fetchone()
+                if row is not None:
+                    watcher.building(IndexProgress(*row))
+    except psycopg.Error:
+        return  # who only looks on does not stop the work
 
 
 def _engine(parameters: dict[str, str], deadline: Deadline) -> Engine:
@@ -104,9 +269,16 @@ def _engine(parameters: dict[str, str], deadline: Deadline) -> Engine:
     )
 
 
-def _config(connection: Connection | None = None) -> Config:
+def _config(connection: Connection | None = None, watcher: Watcher | None = None) -> Config:
     """Alembic's settings: beside the package in a checkout, inside it where it was installed."""
     installed = _PACKAGE / "alembic.ini"
     config = Config(installed if installed.exists() else _PACKAGE.parent / "alembic.ini")
     config.attributes["connection"] = connection
+
+    def on_version_apply(*, step: Any, **_: Any) -> None:
+        if watcher is not None:
+            applied = Revision(step.up_revision.revision, _title(step.up_revision))
+            watcher.applied(applied, is_upgrade=bool(step.is_upgrade))
+
+    config.attributes["on_version_apply"] = (on_version_apply,)
     return config

@@ -61,6 +61,9 @@ def list_(
         bool, typer.Option("--all", "-a", help="Pending and completed tasks.")
     ] = False,
     trash: Annotated[bool, typer.Option("--trash", help="Tasks in the trash.")] = False,
+    archived: Annotated[
+        bool, typer.Option("--archived", help="Tasks that were moved to the archive.")
+    ] = False,
     search: Annotated[
         str | None,
         typer.Option(metavar="TEXT", help="In title and description; capitals do not matter."),
@@ -95,8 +98,8 @@ def list_(
       todo list --all --json
     """
     run = current_run(ctx)
-    if done + everything + trash > 1:
-        raise InvalidInput("Only one of --done, --all and --trash can be given.")
+    if done + everything + trash + archived > 1:
+        raise InvalidInput("Only one of --done, --all, --trash and --archived can be given.")
     if jsonl and run.options.json:
         raise InvalidInput("Only one of --json and --jsonl can be given.")
     state = (
@@ -106,6 +109,8 @@ def list_(
         if everything
         else TaskState.TRASH
         if trash
+        else TaskState.ARCHIVED
+        if archived
         else TaskState.PENDING
     )
     query = TaskQuery(
@@ -242,15 +247,24 @@ def rm(
     run.render.changed("Deleted", run.tasks.delete(refs))
 
 
-def restore(ctx: typer.Context, refs: Refs) -> None:
-    """Bring tasks back from the trash: all of them, or none.
+def restore(
+    ctx: typer.Context,
+    refs: Refs,
+    archived: Annotated[
+        bool, typer.Option("--archived", help="From the archive, not from the trash.")
+    ] = False,
+) -> None:
+    """Bring tasks back from the trash, or from the archive: all of them, or none.
 
     \b
-    Example:
+    Examples:
       todo restore 12
+      todo list --archived
+      todo restore --archived 7
     """
     run = current_run(ctx)
-    run.render.changed("Restored", run.tasks.restore(refs))
+    restored = run.tasks.restore_archived(refs) if archived else run.tasks.restore(refs)
+    run.render.changed("Restored", restored)
 
 
 def stats(

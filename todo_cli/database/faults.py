@@ -17,9 +17,9 @@ from sqlalchemy.exc import DBAPIError
 
 from todo_cli.errors import (
     DatabaseFault,
+    DatabaseLoginRefused,
     DatabaseUnreachable,
     InvalidInput,
-    NotLoggedIn,
     RuleViolated,
     SchemaBehind,
     TodoError,
@@ -79,8 +79,8 @@ _STALE_PLAN = Fault(
 )
 _PASSWORD = Fault(
     Retry.NEVER,
-    NotLoggedIn,
-    "The database refused the user name or password of its URL.",
+    DatabaseLoginRefused,
+    "The database refused the user name or password of its URL (not those of your account).",
     "Check the URL, also its host: Neon answers so for an endpoint that it does not know.",
 )
 _NO_ENDPOINT = Fault(
@@ -305,6 +305,16 @@ def translated() -> Iterator[None]:
         raise translation(error.orig) from error
     except psycopg.Error as error:
         raise translation(error) from error
+
+
+@contextmanager
+def settled() -> Iterator[None]:
+    """As `translated`, where nothing is tried again: what might pass is final too."""
+    try:
+        with translated():
+            yield
+    except TransientFault as fault:
+        raise fault.final from fault
 
 
 def translation(error: BaseException | None) -> Exception:

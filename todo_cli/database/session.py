@@ -12,17 +12,19 @@ from __future__ import annotations
 import contextlib
 import select
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import psycopg
+from psycopg.rows import dict_row
 from sqlalchemy import Engine, create_engine, event
 from sqlmodel import Session
 
 from todo_cli.database import connecting, dialect, faults, target
 from todo_cli.database.connecting import Deadline
-from todo_cli.errors import DatabaseUnreachable, ExitCode, NotLoggedIn
+from todo_cli.errors import DatabaseUnreachable, ExitCode, NotLoggedIn, SessionEnded
 
 T = TypeVar("T")
 
@@ -42,10 +44,24 @@ CANCEL_TIMEOUT_SECONDS = 5
 
 APP_ROLE = "todo_app"
 IDENTITY = """
-select set_config('role', %s, true), set_config('todo.session_token', %s, true),
-    set_config('statement_timeout', %s, true), todo_auth.resume_session()
+select pg_catalog.set_config('role', %s, true),
+    pg_catalog.set_config('search_path', 'pg_catalog, public, pg_temp', true),
+    pg_catalog.set_config('todo.session_token', %s, true),
+    pg_catalog.set_config('statement_timeout', %s, true), todo_auth.resume_session()
 """
-"""One row. The last column is the user's id, NULL where the token is of nobody (any more)."""
+"""One row. The last column is the user's id, NULL where the token is of nobody (any more).
+
+A search path and temporary tables that somebody left behind in a pooler's connection shadow
+nothing: the path is ours, and everything before the statement is named in full.
+"""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One statement that calls a function of `todo_auth`; `values` by the names in it."""
+
+    sql: str
+    values: Mapping[str, object] = field(default_factory=dict)
 
 
 class Database:
@@ -90,16 +106,44 @@ class Database:
         """
         if self._session_token is None:
             raise NotLoggedIn("Nobody is logged in.")
-        deadline = Deadline(self._timeout_seconds)
-        # Read by the thread that draws, hence not from what belongs to this one.
-        progress = _Progress()
-        with self._waiting(progress.describe):
-            try:
-                return self._attempt_until(deadline, work, progress)
-            except DatabaseUnreachable as error:
-                if writes and progress.has_sent:
-                    error.hint = UNCERTAIN_HINT
-                raise
+        return self._persistently(work, writes=writes)
+
+    def call(
+        self, *calls: Call, as_nobody: bool = False, writes: bool = False
+    ) -> list[dict[str, Any]]:
+        """Make calls of `todo_auth`, each in a transaction of its own; answer the last one's rows.
+
+        One round trip, however many. Every call must bear repeating. With `as_nobody` no token is
+        needed, as for logging in; a token that is there must be somebody's all the same.
+
+        Raises: as `run`.
+        """
+        if self._session_token is None and not as_nobody:
+            raise NotLoggedIn("Nobody is logged in.")
+        return self._persistently(lambda session: self._send_calls(session, calls), writes=writes)
+
+    def rehearse(self, work: Callable[[psycopg.Cursor[Any]], T]) -> T:
+        """Do several statements as the person, in one transaction that is rolled back.
+
+        Raises:
+            NotLoggedIn: the session token is missing, unknown or expired.
+            TodoError: the database cannot be reached, or refused.
+        """
+        if self._session_token is None:
+            raise NotLoggedIn("Nobody is logged in.")
+        limit_milliseconds = str(int(self._timeout_seconds * 1000))
+        try:
+            with (
+                faults.translated(),
+                connecting.connect(self._parameters, Deadline(self._timeout_seconds)) as connection,
+                connection.transaction(force_rollback=True),
+                connection.cursor() as cursor,
+            ):
+                cursor.execute(IDENTITY, (APP_ROLE, self._session_token, limit_milliseconds))
+                _require_user(cursor)
+                return work(cursor)
+        except faults.TransientFault as fault:
+            raise fault.final from fault
 
     def close(self) -> None:
         """Give back the connections. The next use opens new ones."""
@@ -149,6 +193,44 @@ class Database:
             was_cut = fault.final.exit_code == ExitCode.UNREACHABLE
             fault.is_stale = was_cut and self._current.is_on_old_connection
             raise
+
+    def _send_calls(self, session: Session, calls: Sequence[Call]) -> list[dict[str, Any]]:
+        """Send all in one pipeline: `commit` as a statement is one that nobody waits for."""
+        pooled = session.connection()
+        connection = pooled.connection.driver_connection
+        assert isinstance(connection, connecting.Connection)
+        limit = _milliseconds_for_server(self._current.use(connection))
+        identity = connection.cursor()
+        cursor = connection.cursor(row_factory=dict_row)
+        try:
+            with connection.pipeline():
+                for call in calls[:-1]:
+                    connection.execute("begin")
+                    self._identify(connection.cursor(), limit)
+                    connection.execute(call.sql.encode(), call.values)
+                    connection.execute("commit")
+                self._identify(identity, limit)
+                cursor.execute(calls[-1].sql.encode(), calls[-1].values)
+        except BaseException:
+            pooled.invalidate()  # a transaction may have been left open
+            raise
+        connection.has_answered = True
+        if self._session_token is not None:
+            _require_user(identity)
+        return cursor.fetchall()
+
+    def _persistently(self, work: Callable[[Session], T], *, writes: bool) -> T:
+        """Do the work until it succeeds, a fault is final, or the time is over."""
+        deadline = Deadline(self._timeout_seconds)
+        # Read by the thread that draws, hence not from what belongs to this one.
+        progress = _Progress()
+        with self._waiting(progress.describe):
+            try:
+                return self._attempt_until(deadline, work, progress)
+            except DatabaseUnreachable as error:
+                if writes and progress.has_sent:
+                    error.hint = UNCERTAIN_HINT
+                raise
 
     def _retry(
         self,
@@ -201,10 +283,10 @@ class Database:
         assert isinstance(connection, connecting.Connection)
         remaining = self._current.use(connection)
         identity = connection.cursor()
-        who = (APP_ROLE, self._session_token, _milliseconds_for_server(remaining))
+        limit = _milliseconds_for_server(remaining)
         try:
             with connection.pipeline():
-                identity.execute(IDENTITY, who)
+                self._identify(identity, limit)
                 cursor.execute(statement.encode(), parameters)
         except psycopg.Error:
             # The statement may have failed just because it was nobody's.
@@ -214,6 +296,9 @@ class Database:
         connection.has_answered = True
         _require_user(identity)
         return True
+
+    def _identify(self, identity: psycopg.Cursor[Any], limit_milliseconds: str) -> None:
+        identity.execute(IDENTITY, (APP_ROLE, self._session_token or "", limit_milliseconds))
 
 
 def _in_silence(_: Callable[[], str]) -> AbstractContextManager[None]:
@@ -271,4 +356,4 @@ def _milliseconds_for_server(remaining_seconds: float) -> str:
 def _require_user(identity: psycopg.Cursor[Any]) -> None:
     row = identity.fetchone()
     if row is not None and row[-1] is None:
-        raise NotLoggedIn("The session has ended, or its token is unknown.")
+        raise SessionEnded("The session has ended, or its token is unknown.")

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from todo_cli.errors import InvalidInput
 
@@ -19,6 +19,8 @@ SCHEMES = ("postgres", "postgresql")
 URL_VARIABLES = ("TODO_DATABASE_URL", "DATABASE_URL")
 UNPOOLED_URL_VARIABLES = ("TODO_DATABASE_URL_UNPOOLED", "DATABASE_URL_UNPOOLED")
 EMBEDDED = "embedded"
+KEPT = "login"
+"""The source of a URL that `todo login --database-url` kept."""
 NEON_DOMAIN = ".neon.tech"
 POOLER_SUFFIX = "-pooler"
 DIRECT_TLS_LIBPQ = 170_000
@@ -53,6 +55,22 @@ class Target:
             return "the embedded database"
         parts = urlsplit(self.url)
         return f"{parts.hostname or 'the local socket'}/{unquote(parts.path.lstrip('/'))}"
+
+    @property
+    def name(self) -> str:
+        """What the database's session is kept under: the same for every user and option of a URL.
+
+        A session is the database's, so Neon's pooled and direct host share it.
+        """
+        if self.is_embedded:
+            return EMBEDDED
+        parts = urlsplit(direct_url(self.url))
+        asked = dict(parse_qsl(parts.query))
+        host = parts.hostname or asked.get("host", "localhost")
+        port = parts.port or asked.get("port", "5432")
+        user = unquote(parts.username or "")
+        database = unquote(parts.path.lstrip("/")) or asked.get("dbname", "") or user
+        return f"{host}:{port}/{database}"
 
 
 def chosen_url(flag: str | None, environ: Mapping[str, str]) -> tuple[str, str] | None:

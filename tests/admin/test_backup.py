@@ -1,0 +1,227 @@
+"""Backup and restore: what comes back is what was there, and what is not whole is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.admin.test_migrate import REPOSITORY, catalog
+from tests.admin.test_seed import fingerprint_as_owner, rows, seed
+from tests.conftest import Cli, Postgres
+from todo_cli.admin import backup as backups
+from todo_cli.admin import health
+from todo_cli.admin.backup import Manifest
+from todo_cli.admin.connect import Connection
+from todo_cli.errors import Refused, RuleViolated
+
+
+def back_up(url: str, file: Path) -> Manifest:
+    return backups.backup(url, file, environ=os.environ, progress=lambda *_: None)
+
+
+def bring_back(url: str, file: Path) -> Manifest:
+    return backups.restore(url, file, environ=os.environ, progress=lambda *_: None)
+
+
+@pytest.fixture
+def dump(tmp_path: Path) -> Path:
+    return tmp_path / "a dump.pg"
+
+
+def test_what_was_there_comes_back(
+    cli: Cli, database_url: str, empty_database_url: str, dump: Path
+) -> None:
+    cli("add", "Höhle\\. \\N", "-d", "Two\nlines\tand a tab")
+    cli("db", "seed", "--users", "5", "--tasks", "2000")
+    cli("db", "archive")
+    made = cli("db", "backup", str(dump), "--json")
+    assert made.exit_code == 0, made.stderr
+    assert json.loads(made.stdout)["users"] == 6
+    environ = {"TODO_DATABASE_URL": empty_database_url}
+    restored = cli("db", "restore", str(dump), "--json", environ=environ)
+    assert restored.exit_code == 0, restored.stderr
+    assert json.loads(restored.stdout) == json.loads(made.stdout)
+    assert fingerprint_as_owner(empty_database_url) == fingerprint_as_owner(database_url)
+    assert catalog(empty_database_url) == catalog(database_url)
+    assert cli("list", "--json", environ=environ).stdout == cli("list", "--json").stdout
+    assert cli("add", "Next", "-q", environ=environ).stdout == "2\n"
+    assert cli("db", "restore", str(dump), environ=environ).exit_code == 1
+
+
+def test_an_owner_whom_the_policies_bind_backs_up_and_restores(
+    owned_url: str, empty_owned_url: str, empty_database_url: str, dump: Path
+) -> None:
+    seed(owned_url, users=4, tasks=500)
+    assert back_up(owned_url, dump).tables["public.tasks"] == 500
+    for url in (empty_owned_url, empty_database_url):
+        bring_back(url, dump)
+        assert fingerprint_as_owner(url) == fingerprint_as_owner(owned_url)
+        found = {one.name: one for one in health.examine(url, now=now).checks}
+        for name in ("migrations", "policies", "row_security", "functions", "people_role"):
+            assert found[name].status is health.CheckStatus.OK, found[name]
+    assert rows(empty_owned_url, "select from tasks") == []
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def test_a_backup_is_of_one_moment(
+    database_url: str, dump: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seed(database_url, users=2, tasks=100)
+    count = backups._count_rows
+
+    def count_and_disturb(connection: Connection) -> dict[str, int]:
+        counted = count(connection)
+        rows(database_url, "delete from tasks returning 1")
+        return counted
+
+    monkeypatch.setattr(backups, "_count_rows", count_and_disturb)
+    assert back_up(database_url, dump).tables["public.tasks"] == 100
+
+
+def test_only_its_owner_can_read_a_backup_and_it_names_no_secret(
+    database_url: str, dump: Path
+) -> None:
+    back_up(database_url, dump)
+    assert stat.S_IMODE(dump.stat().st_mode) == 0o600
+    assert sorted(path.name for path in dump.parent.glob("*dump*")) == [
+        dump.name,
+        dump.name + backups.SUFFIX,
+    ]
+    with pytest.raises(Refused, match="already"):
+        back_up(database_url, dump)
+
+
+def spoil_end(dump: Path, manifest: Path) -> None:
+    dump.write_bytes(dump.read_bytes()[:-100])
+
+
+def spoil_middle(dump: Path, manifest: Path) -> None:
+    content = bytearray(dump.read_bytes())
+    content[len(content) // 2] ^= 1
+    dump.write_bytes(content)
+
+
+def spoil_counts(dump: Path, manifest: Path) -> None:
+    document = json.loads(manifest.read_text())
+    document["tables"]["public.tasks"] += 1
+    manifest.write_text(json.dumps(document))
+
+
+def lose_manifest(dump: Path, manifest: Path) -> None:
+    manifest.unlink()
+
+
+def make_foreign(dump: Path, manifest: Path) -> None:
+    manifest.write_text('{"format": "other"}')
+
+
+def make_something_else(dump: Path, manifest: Path) -> None:
+    """Not a dump at all, with a manifest that fits it."""
+    dump.write_bytes(b"drop table tasks;")
+    document = json.loads(manifest.read_text())
+    document |= {"bytes": dump.stat().st_size, "sha256": backups._checksum(dump)}
+    manifest.write_text(json.dumps(document))
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [spoil_end, spoil_middle, spoil_counts, lose_manifest, make_foreign, make_something_else],
+)
+def test_what_is_not_a_whole_backup_is_refused_before_anything_is_changed(
+    database_url: str, empty_database_url: str, dump: Path, spoil: Callable[[Path, Path], None]
+) -> None:
+    seed(database_url, users=2, tasks=100)
+    back_up(database_url, dump)
+    spoil(dump, dump.with_name(dump.name + backups.SUFFIX))
+    before = catalog(empty_database_url)
+    with pytest.raises(Refused):
+        bring_back(empty_database_url, dump)
+    assert catalog(empty_database_url) == before
+
+
+def test_a_database_that_holds_something_is_left_alone(database_url: str, dump: Path) -> None:
+    seed(database_url, users=2, tasks=100)
+    back_up(database_url, dump)
+    with pytest.raises(Refused, match="not empty"):
+        bring_back(database_url, dump)
+    assert len(rows(database_url, "select from tasks")) == 100
+
+
+def test_an_interrupted_restore_leaves_the_database_empty(
+    database_url: str, empty_database_url: str, dump: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seed(database_url, users=2, tasks=2_000)
+    back_up(database_url, dump)
+    before = catalog(empty_database_url)
+    monkeypatch.setattr(backups, "PROGRESS_LINES", 100)
+
+    def interrupt(done: int, total: int | None, now: str) -> None:
+        if done > 1_000:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        backups.restore(empty_database_url, dump, environ=os.environ, progress=interrupt)
+    assert catalog(empty_database_url) == before
+
+
+def test_what_the_server_refuses_on_the_way_back_is_said(
+    database_url: str, empty_database_url: str, dump: Path
+) -> None:
+    seed(database_url, users=2, tasks=2_000)
+    back_up(database_url, dump)
+    with psycopg.connect(empty_database_url, autocommit=True) as connection:
+        connection.execute("create function refuse() returns event_trigger language plpgsql "
+            "as 'begin raise exception ''not here''; end'")  # fmt: skip
+        connection.execute("create event trigger no on ddl_command_start execute function refuse()")
+    with pytest.raises(Refused, match="not here"):
+        bring_back(empty_database_url, dump)
+
+
+def test_a_full_disk_leaves_no_file(database_url: str, dump: Path) -> None:
+    seed(database_url, users=5, tasks=20_000)
+    words = [sys.executable, "-m", "todo_cli", "db", "backup", str(dump)]
+    # No file may grow beyond 64 KiB, which looks to a program as a full disk does.
+    limited = ["/bin/sh", "-c", 'ulimit -f 128; exec "$@"', "sh", *words]
+    environ = {**os.environ, "TODO_DATABASE_URL": database_url, "PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run(limited, env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    assert "pg_dump failed" in done.stderr
+    assert list(dump.parent.glob("*dump*")) == []
+
+
+def test_a_folder_that_is_not_there_is_said(cli: Cli, tmp_path: Path) -> None:
+    refused = cli("db", "backup", str(tmp_path / "missing" / "dump"))
+    assert refused.exit_code == 1
+    assert "cannot be written" in refused.stderr
+
+
+def test_the_password_stays_out_of_the_command_line() -> None:
+    secret, address = backups._access("postgresql://ann:s3cret@h:5/d?sslmode=require")
+    assert secret["PGPASSWORD"] == "s3cret"
+    assert address is not None and "s3cret" not in address
+    assert "sslmode=require" in address
+
+
+def test_who_sees_only_a_part_cannot_back_it_up(
+    database_url: str, postgres: Postgres, dump: Path
+) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("create role plain_copier login in role todo_app")
+    try:
+        with pytest.raises(RuleViolated):
+            back_up(database_url.replace(f"{postgres.user}@", "plain_copier@"), dump)
+    finally:
+        postgres.execute("drop role plain_copier")
+    assert list(dump.parent.glob("*dump*")) == []

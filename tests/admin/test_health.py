@@ -1,0 +1,266 @@
+"""`todo db health`: each check is seen to find the one thing that a test breaks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+
+from tests.conftest import Cli, Postgres
+from tests.support.people import Person, sign_up
+from tests.support.proxy import UnixUpstream, WireProxy
+from todo_cli.admin import health
+from todo_cli.admin.health import CheckStatus, Limits
+
+PATIENT = Limits(connect_milliseconds=60_000, query_milliseconds=60_000, connections_ratio=1)
+"""For a machine that does other things as well: nothing here depends on the time it takes."""
+FASTEST = dict.fromkeys(Limits().targets, 60_000.0)
+
+
+def troubles(url: str, *, data_dir: Path | None = None, **limits: Any) -> dict[str, str]:
+    """The checks that are not ok, and how they stand."""
+    held = replace(PATIENT, targets=FASTEST)
+    found = health.examine(
+        url,
+        now=lambda: datetime.now(UTC),
+        limits=replace(held, **limits),
+        data_dir=data_dir,
+    )
+    return {one.name: str(one.status) for one in found.checks if one.status is not CheckStatus.OK}
+
+
+def first_trouble(url: str, **limits: Any) -> dict[str, str]:
+    """The checks that are not ok, as soon as there is one."""
+    while not (found := troubles(url, **limits)):
+        pass
+    return found
+
+
+def break_it(url: str, *statements: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        for statement in statements:
+            connection.execute(statement.encode())
+
+
+@pytest.fixture
+def in_use(database_url: str, alice: Person) -> str:
+    """A healthy database with a person and a task."""
+    break_it(database_url, f"insert into tasks (user_id, title) values ('{alice.id}', 'Milk')")
+    return database_url
+
+
+def test_a_database_in_use_is_healthy(in_use: str, owned_url: str, tmp_path: Path) -> None:
+    assert troubles(in_use, data_dir=tmp_path, disk_free_ratio=0) == {}
+    sign_up(owned_url, "carol")
+    assert set(troubles(owned_url)) == {"sight"}
+
+
+BREAKS = {
+    "migrations": ["update alembic_version set version_num = '0004'"],
+    "models": ["alter table tasks alter column description type varchar(30000)"],
+    "row_security": ["alter table tasks no force row level security"],
+    "row_security ": ["alter table tasks_archive disable row level security"],
+    "row_security  ": ["alter table sessions disable row level security"],
+    "policies": ["create policy more on tasks using (true)"],
+    "policies ": ["alter policy tasks_own on tasks using (user_id is not null)"],
+    "policies  ": ["drop policy tasks_archive_own on tasks_archive"],
+    "policies   ": ["alter policy tasks_maintenance on tasks to public"],
+    "policies    ": ["alter policy tasks_maintenance on tasks using (true)"],
+    "policies     ": ["drop policy tasks_own on tasks",
+        "create policy tasks_own on tasks as restrictive "
+        "using (user_id = (select todo_auth.current_user_id()))"],
+    "people_role": ["grant select (token) on sessions to todo_app"],
+    "functions": ["alter function todo_auth.current_user_id() reset search_path"],
+    "functions ": ["grant execute on function todo_auth.resume_session() to public"],
+    "functions  ": ["alter function todo_auth.resume_session() owner to pg_read_all_data"],
+    "indexes": ["drop index ix_tasks_user_id_number_trash"],
+    "indexes ": ["update pg_index set indisvalid = false "
+        "where indexrelid = 'ix_users_created_at'::regclass"],
+    "constraints": ["alter table tasks drop constraint ck_tasks_title_length"],
+    "constraint_validity": ["update pg_constraint set convalidated = false "
+        "where conname = 'ck_tasks_title_length'"],
+    "triggers": ["alter table tasks disable trigger tasks_stamp"],
+    "seeded_data": ["insert into users (email, name) values ('a@r1.seed.example.com', 'A')"],
+    "dead_rows_tasks": ["alter table tasks set (autovacuum_enabled = off)",
+        "insert into tasks (user_id, title) select user_id, 'More' "
+        "from tasks, generate_series(1, 50)", "delete from tasks where title = 'More'",
+        "select pg_stat_force_next_flush()", "select 1"],
+    "dead_rows_tasks_archive": ["alter table tasks_archive set (autovacuum_enabled = off)",
+        "insert into tasks_archive select *, now() from tasks", "delete from tasks_archive",
+        "select pg_stat_force_next_flush()", "select 1"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("broken", BREAKS)
+def test_what_is_broken_is_found_and_nothing_else(in_use: str, broken: str) -> None:
+    break_it(in_use, *BREAKS[broken])
+    status = "warn" if broken.strip() in WARNINGS else "fail"
+    assert troubles(in_use, dead_rows=1) == {broken.strip(): status}
+
+
+WARNINGS = ("constraint_validity", "seeded_data", "dead_rows_tasks", "dead_rows_tasks_archive")
+
+
+@pytest.mark.parametrize("power", ["bypassrls", "login"])
+def test_a_powerful_role_for_people_is_found(in_use: str, power: str) -> None:
+    with undone(in_use, f"alter role todo_app {power}", f"alter role todo_app no{power}"):
+        assert troubles(in_use) == {"people_role": "fail"}
+
+
+@contextmanager
+def undone(url: str, statement: str, afterwards: str) -> Iterator[None]:
+    break_it(url, statement)
+    try:
+        yield
+    finally:
+        break_it(url, afterwards)
+
+
+def test_a_missing_schema_is_found(empty_database_url: str) -> None:
+    assert troubles(empty_database_url) == {"migrations": "fail"}
+
+
+@pytest.mark.parametrize(
+    ("check", "limits"),
+    [
+        ("connect", {"connect_milliseconds": -1}),
+        ("server_version", {"newest_server": 14}),
+        ("connections", {"connections_ratio": 0}),
+        ("cache_hit", {"cache_blocks": 0, "cache_hit_ratio": 1.1}),
+        ("transaction_age", {"transaction_age": 0}),
+    ],
+)
+def test_what_a_test_cannot_break_is_held_against_a_limit(
+    in_use: str, check: str, limits: dict[str, Any]
+) -> None:
+    assert troubles(in_use, **limits) == {check: "warn"}
+
+
+def test_an_old_server_fails(in_use: str) -> None:
+    assert troubles(in_use, oldest_server=99) == {"server_version": "fail"}
+
+
+def test_slow_queries_are_found(in_use: str) -> None:
+    slow = troubles(in_use, query_milliseconds=-1)
+    assert slow == {"first_query": "warn", "second_query": "warn"}
+
+
+@pytest.mark.parametrize("pattern", Limits().targets)
+def test_a_pattern_that_misses_its_target_is_found(in_use: str, pattern: str) -> None:
+    name = f"pattern_{pattern.replace(' ', '_')}"
+    assert troubles(in_use, targets={**FASTEST, pattern: -1}) == {name: "fail"}
+
+
+def test_a_full_disk_is_found(in_use: str, tmp_path: Path) -> None:
+    assert troubles(in_use, data_dir=tmp_path, disk_free_ratio=1.1) == {"disk_free": "warn"}
+
+
+def test_storage_that_the_plan_does_not_allow_is_found(in_use: str) -> None:
+    name = urlsplit(in_use).path[1:]
+    break_it(in_use, f"alter database {name} set neon.max_cluster_size = '1MB'")
+    assert troubles(in_use) == {"database_size": "warn"}
+    break_it(in_use, f"alter database {name} set neon.max_cluster_size = '3TB'")
+    assert troubles(in_use) == {}
+
+
+def test_a_clock_that_differs_is_found(in_use: str) -> None:
+    found = health.examine(
+        in_use, now=lambda: datetime.now(UTC) + timedelta(minutes=5), limits=PATIENT
+    )
+    assert [one.name for one in found.checks if one.status is not CheckStatus.OK] == ["clock"]
+
+
+def test_long_idle_and_blocked_statements_are_found(in_use: str) -> None:
+    at_once: dict[str, Any] = {"long_statement_seconds": 0, "blocked_seconds": 1_000}
+    with psycopg.connect(in_use) as idle:
+        idle.execute("select 1")
+        assert first_trouble(in_use, **at_once) == {"idle_in_transaction": "warn"}
+    with beside(in_use, "select pg_sleep(60)"):
+        assert first_trouble(in_use, **at_once) == {"long_statement": "warn"}
+    with psycopg.connect(in_use) as holder:
+        holder.execute("lock table verifications")
+        with beside(in_use, "lock table verifications"):
+            assert first_trouble(in_use, blocked_seconds=0) == {"blocked_statement": "warn"}
+        holder.rollback()
+
+
+@contextmanager
+def beside(url: str, statement: str) -> Iterator[None]:
+    """Run a statement on another connection, and cancel it afterwards."""
+    with psycopg.connect(url) as other, ThreadPoolExecutor(1) as pool:
+        running = pool.submit(other.execute, statement.encode())
+        try:
+            yield
+        finally:
+            other.cancel_safe()
+            assert isinstance(running.exception(), psycopg.errors.QueryCanceled)
+
+
+def test_a_pooled_host_without_tls_is_found(
+    in_use: str, postgres: Postgres, server_socket_dir: Path
+) -> None:
+    with WireProxy(upstream=UnixUpstream(server_socket_dir)) as proxy:
+        host = "ep-red-1-pooler.eu-central-1.aws.neon.tech"
+        url = (
+            f"postgresql://{postgres.user}@{host}:{proxy.port}{urlsplit(in_use).path}"
+            f"?hostaddr={proxy.host}&sslmode=disable&gssencmode=disable"
+        )
+        # Connected by hand: this program itself would insist on TLS.
+        with psycopg.connect(url, autocommit=True) as connection:
+            found = health._connection_checks(
+                connection, url, PATIENT, lambda: datetime.now(UTC), connect_seconds=0
+            )
+            wrong = {one.name: str(one.status) for one in found if one.status is not health.OK}
+        assert wrong == {"host": "warn", "tls": "fail"}
+
+
+def test_a_look_costs_few_round_trips(
+    in_use: str, postgres: Postgres, server_socket_dir: Path
+) -> None:
+    with WireProxy(upstream=UnixUpstream(server_socket_dir)) as proxy:
+        url = (
+            f"postgresql://{postgres.user}@{proxy.host}:{proxy.port}{urlsplit(in_use).path}"
+            "?sslmode=disable&gssencmode=disable"
+        )
+        assert troubles(url) == {}
+        stats = proxy.stats
+        assert stats.round_trips + stats.connection_round_trips <= 15
+
+
+def test_looking_changes_nothing(in_use: str) -> None:
+    def writes() -> object:
+        with psycopg.connect(in_use, autocommit=True) as connection:
+            connection.execute("select pg_stat_force_next_flush()")
+            return connection.execute(
+                "select sum(n_tup_ins + n_tup_upd + n_tup_del) from pg_stat_user_tables"
+            ).fetchone()
+
+    before = writes()
+    troubles(in_use)
+    assert writes() == before
+
+
+def test_the_command_answers_by_its_exit_code(cli: Cli, database_url: str) -> None:
+    healthy = cli("db", "health", "--json")
+    assert healthy.exit_code == 0, healthy.stdout
+    document = json.loads(healthy.stdout)
+    assert set(document) == {"status", "target", "checks"}
+    assert set(document["checks"][0]) == {
+        "name", "status", "value", "unit", "limit", "message", "hint",
+    }  # fmt: skip
+    break_it(database_url, "alter table tasks disable row level security")
+    ill = cli("db", "health", columns=80)
+    assert ill.exit_code == 1
+    assert "✗" in ill.stdout and "tasks lack row-level security" in ill.stdout
+    nowhere = "postgresql://todo@/nowhere?host=/nonexistent"
+    away = cli("db", "health", "--wait", "0.2", environ={"TODO_DATABASE_URL": nowhere})
+    assert away.exit_code == 3

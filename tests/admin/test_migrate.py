@@ -1,0 +1,194 @@
+"""Upgrade, downgrade, status: alone, two at once, and taken up again after an interruption."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.conftest import Cli
+from todo_cli.admin import migrate
+from todo_cli.database.embedded import files
+from todo_cli.errors import Refused
+
+REPOSITORY = Path(__file__).parents[2]
+NEWEST = "ix_tasks_user_id_number_pending"
+
+
+def scalar(url: str, statement: str) -> object:
+    with psycopg.connect(url, autocommit=True) as connection:
+        row = connection.execute(statement.encode()).fetchone()
+    assert row is not None
+    return row[0]
+
+
+def is_valid(url: str, index: str) -> object:
+    return scalar(
+        url,
+        "select bool_and(indisvalid) from pg_index "
+        f"where indexrelid = to_regclass('public.{index}')",
+    )
+
+
+def catalog(url: str) -> str:
+    """The schema as pg_dump writes it, without its random session key."""
+    command = [str(files.wheel_programs() / "pg_dump"), "--schema-only", url]
+    dump = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return "\n".join(line for line in dump.splitlines() if "restrict" not in line)
+
+
+UPGRADE = "import sys; from todo_cli.admin import migrate; migrate.upgrade(sys.argv[1])"
+
+
+def test_two_upgrades_at_once_both_succeed(empty_database_url: str) -> None:
+    command = [sys.executable, "-c", UPGRADE, empty_database_url]
+    both = [subprocess.Popen(command, cwd=REPOSITORY) for _ in range(2)]
+    assert [upgrading.wait(60) for upgrading in both] == [0, 0]
+    assert migrate.status(empty_database_url).pending == []
+
+
+def test_each_revision_goes_up_down_and_up_again(empty_owned_url: str) -> None:
+    before = None
+    for revision in [one.revision for one in migrate.pending(None)]:
+        migrate.upgrade(empty_owned_url, revision)
+        made = catalog(empty_owned_url)
+        migrate.downgrade(empty_owned_url, before or "base")
+        migrate.upgrade(empty_owned_url, revision)
+        assert catalog(empty_owned_url) == made
+        before = revision
+    migrate.downgrade(empty_owned_url, "base")
+    assert migrate.status(empty_owned_url).current is None
+
+
+def test_an_invalid_index_is_found_and_rebuilt(empty_database_url: str) -> None:
+    migrate.upgrade(empty_database_url, "0004")
+    with psycopg.connect(empty_database_url, autocommit=True) as connection:
+        connection.execute(f"create index {NEWEST} on tasks (title)".encode())
+        connection.execute(
+            "update pg_index set indisvalid = false "
+            f"where indexrelid = '{NEWEST}'::regclass".encode()
+        )
+    migrate.upgrade(empty_database_url, "0005")
+    assert is_valid(empty_database_url, NEWEST) is True
+    definition = scalar(empty_database_url, f"select pg_get_indexdef('{NEWEST}'::regclass)")
+    assert "(user_id, number)" in str(definition)
+
+
+def test_an_upgrade_that_was_killed_in_an_index_build_is_taken_up_again(
+    empty_database_url: str,
+) -> None:
+    migrate.upgrade(empty_database_url, "0004")
+    with psycopg.connect(empty_database_url) as reader, ThreadPoolExecutor(1) as pool:
+        # The build waits for every older snapshot, so it is certainly under way when it is killed.
+        reader.execute("set transaction isolation level repeatable read")
+        reader.execute("select count(*) from tasks")
+        upgrading = pool.submit(migrate.upgrade, empty_database_url, timeout_seconds=0)
+        kill_the_index_build(empty_database_url)
+        assert upgrading.exception() is not None
+    assert migrate.status(empty_database_url).current == "0004"
+    assert is_valid(empty_database_url, NEWEST) is False
+    migrate.upgrade(empty_database_url)
+    assert migrate.status(empty_database_url).pending == []
+    assert is_valid(empty_database_url, NEWEST) is True
+
+
+def kill_the_index_build(url: str) -> None:
+    deadline = time.monotonic() + 20
+    with psycopg.connect(url, autocommit=True) as connection:
+        while time.monotonic() < deadline:
+            killed = connection.execute(
+                "select pg_terminate_backend(pid) from pg_stat_progress_create_index "
+                "where phase like 'waiting%'"
+            ).fetchone()
+            if killed is not None:
+                return
+            time.sleep(0.02)
+    raise AssertionError("the index build was never seen")
+
+
+def test_a_long_index_build_is_told_of(empty_database_url: str) -> None:
+    migrate.upgrade(empty_database_url, "0004")
+    seen = threading.Event()
+    applied = []
+
+    class Looker:
+        def applied(self, revision: migrate.Revision, *, is_upgrade: bool) -> None:
+            applied.append((revision.revision, is_upgrade))
+
+        def building(self, progress: migrate.IndexProgress) -> None:
+            assert progress.phase
+            seen.set()
+
+    with psycopg.connect(empty_database_url) as reader, ThreadPoolExecutor(1) as pool:
+        reader.execute("set transaction isolation level repeatable read")
+        reader.execute("select count(*) from tasks")
+        upgrading = pool.submit(migrate.upgrade, empty_database_url, "0005", watcher=Looker())
+        assert seen.wait(20)
+        reader.rollback()
+        upgrading.result()
+    assert applied == [("0005", True)]
+
+
+def test_the_printed_statements_make_the_same_schema(
+    empty_database_url: str, database_url: str
+) -> None:
+    psql = [str(files.wheel_programs() / "psql"), "-qX", "-v", "ON_ERROR_STOP=1"]
+    subprocess.run(
+        [*psql, empty_database_url], input=migrate.upgrade_sql(), check=True, text=True,
+        stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert migrate.status(empty_database_url).pending == []
+    assert catalog(empty_database_url) == catalog(database_url)
+
+
+def test_a_database_of_a_newer_program_lacks_nothing(database_url: str) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("update alembic_version set version_num = '9999'")
+    found = migrate.status(database_url)
+    assert (found.current, found.pending) == ("9999", [])
+    with pytest.raises(Refused, match="9999"):
+        migrate.downgrade(database_url, "0004")
+
+
+def test_status_names_what_is_pending(cli: Cli, database_url: str) -> None:
+    assert cli("db", "status", "--check").exit_code == 0
+    migrate.downgrade(database_url, "0004")
+    checked = cli("db", "status", "--check", "--json")
+    assert checked.exit_code == 1
+    found = json.loads(checked.stdout)
+    assert (found["current"], found["head"]) == ("0004", migrate.head())
+    assert found["pending"][0]["revision"] == "0005"
+    assert checked.stderr.startswith("Target: ")
+    assert "0005 Indexes" in cli("db", "status").stdout
+
+
+def test_upgrade_and_downgrade_say_what_they_do(cli: Cli) -> None:
+    refused = cli("db", "downgrade", "0004")
+    assert refused.exit_code == 2
+    assert "hint: Answer with --yes" in refused.stderr
+    down = cli("db", "downgrade", "0004", "--yes")
+    assert "Took back 0005" in down.stderr
+    up = cli("db", "upgrade")
+    assert up.exit_code == 0
+    assert up.stderr.splitlines()[0].startswith("Target: ")
+    assert "Applied 0005" in up.stderr
+    assert cli("db", "upgrade", "-q").stderr == ""
+    assert cli("db", "upgrade", "nonsense").exit_code == 1
+
+
+def test_the_schema_of_a_database_that_is_not_ours_is_never_made_by_itself(
+    cli: Cli, empty_database_url: str
+) -> None:
+    environ = {"TODO_DATABASE_URL": empty_database_url}
+    for words in (["list"], ["add", "Milk"], ["db", "status"]):
+        cli(*words, environ=environ)
+    assert cli("list", environ=environ).exit_code == 5
+    tables = "select count(*) from pg_class where relnamespace = 'public'::regnamespace"
+    assert scalar(empty_database_url, tables) == 0

@@ -1,0 +1,309 @@
+"""The schema under load: `python -m tests.benchmarks.scale --tasks 1000000`.
+
+Makes an embedded server in a temporary folder, seeds it, and prints one Markdown table beside the
+targets. Times are a client's on the same machine, warm, with row-level security on: identity and
+statement in one pipeline, as the commands send them, without what Python objects cost.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import secrets
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from sqlmodel import col
+
+from todo_cli import repository
+from todo_cli.admin import migrate, retention, seed
+from todo_cli.admin.explain import TARGETS
+from todo_cli.database.dialect import TodoDialect
+from todo_cli.database.embedded import EmbeddedServer
+from todo_cli.database.embedded.files import wheel_programs
+from todo_cli.database.session import APP_ROLE, IDENTITY
+from todo_cli.models import Task
+from todo_cli.values import TaskQuery, TaskRef, TaskState
+
+RANDOM_P99, HEAVY_P99, HEAVY_COUNT_P99 = 2.0, 10.0, 25.0
+"""Milliseconds, at 10,000,000 tasks (the targets of the scale work)."""
+PGBENCH_ROWS_A_UNIT = 100_000
+HEAVIEST = 10
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+
+@dataclass(frozen=True)
+class Member:
+    id: UUID
+    token: str
+    tasks: int
+
+
+@dataclass
+class Report:
+    """Rows of the table, printed as they come to stderr and in all at the end."""
+
+    rows: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def add(self, what: str, measured: str, target: str = "") -> None:
+        self.rows.append((what, measured, target))
+        print(f"{what}: {measured}", file=sys.stderr, flush=True)
+
+    def markdown(self) -> str:
+        lines = ["| what | measured | target |", "| --- | --- | --- |"]
+        lines += [f"| {' | '.join(row)} |" for row in self.rows]
+        return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tasks", type=int, default=1_000_000)
+    parser.add_argument("--users", type=int, default=None, help="default: one for 100 tasks")
+    parser.add_argument("--samples", type=int, default=300, help="of each pattern")
+    options = parser.parse_args()
+    report = Report()
+    with _server() as url:
+        migrate.upgrade(url)
+        _loading(report, url, options.tasks, options.users or options.tasks // 100)
+        members = _members(url, 200)
+        heaviest = members[:HEAVIEST]
+        _patterns(report, url, members[HEAVIEST:], "random user", options.samples)
+        _patterns(report, url, heaviest, f"{HEAVIEST} heaviest", options.samples)
+        _pages(report, url, heaviest[0], options.samples)
+        _cost_of_security(report, url, members, options.samples)
+        _archive(report, url, members[-1])
+        _cascade(report, url, heaviest[0])
+        _sizes(report, url)
+    print(report.markdown())
+
+
+@contextmanager
+def _server() -> Iterator[str]:
+    folder = Path(tempfile.mkdtemp(prefix="todo-scale-"))
+    server = EmbeddedServer(folder, {})
+    server.start()
+    try:
+        yield server.url
+    finally:
+        server.stop()
+        shutil.rmtree(folder)
+
+
+def _loading(report: Report, url: str, tasks: int, users: int) -> None:
+    """Seeding beside pgbench's own loading of as many (smaller) rows, in the same server."""
+    made = seed.seed(url, users=users, tasks=tasks, progress=lambda *_: None)
+    report.add(
+        f"seed {tasks:,} tasks of {users:,} users",
+        f"{made.seconds:,.1f} s, {made.tasks_per_second:,.0f} tasks/s",
+        "120,000 tasks/s at 10,000,000",
+    )
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("create database pgbench")
+        beside = url.replace("/todo?", "/pgbench?")
+        started = time.perf_counter()
+        units = max(1, tasks // PGBENCH_ROWS_A_UNIT)
+        command = [str(wheel_programs() / "pgbench"), "-i", "-q", "-s", str(units), beside]
+        subprocess.run(command, check=True, capture_output=True)
+        spent = time.perf_counter() - started
+        connection.execute("drop database pgbench")
+        connection.execute("vacuum (analyze)")
+    report.add(
+        f"seed beside pgbench -i -s {units}", f"{made.seconds / spent:.1f} × ({spent:.1f} s)", "5 ×"
+    )
+
+
+def _members(url: str, count: int) -> list[Member]:
+    """The heaviest users, then as many at random, each with a session."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        people = connection.execute(
+            "(select user_id, last_number from todo_auth.task_counters "
+            "order by last_number desc limit %s) union all "
+            "(select user_id, last_number from todo_auth.task_counters "
+            "order by md5(user_id::text) limit %s)",
+            (HEAVIEST, count),
+        ).fetchall()
+        people.sort(key=lambda one: -one[1])
+        members = [Member(id_, secrets.token_urlsafe(16), tasks) for id_, tasks in people]
+        for member in members:
+            connection.execute(
+                "insert into sessions (user_id, token, expires_at) "
+                "values (%s, %s, now() + interval '7 days')",
+                (member.id, member.token),
+            )
+    return members
+
+
+Statement = Callable[[Member], Any]
+
+
+def _compiled(statement: Any) -> tuple[bytes, dict[str, Any]]:
+    compiled = statement.compile(dialect=TodoDialect(), compile_kwargs={"render_postcompile": True})
+    return str(compiled).encode(), dict(compiled.params)
+
+
+def _times(
+    connection: Connection, members: Sequence[Member], statement: Statement, samples: int
+) -> list[float]:
+    """Milliseconds of one statement for members in turn, each as themselves."""
+    spent = []
+    for sample in range(samples + len(members)):
+        member = members[sample % len(members)]
+        text, parameters = _compiled(statement(member))
+        started = time.perf_counter()
+        with connection.pipeline(), connection.cursor() as identity, connection.cursor() as cursor:
+            identity.execute(IDENTITY, (APP_ROLE, member.token, "30000"))
+            cursor.execute(text, parameters)
+            cursor.fetchall()
+        if sample >= len(members):  # the first round warms up
+            spent.append((time.perf_counter() - started) * 1000)
+    return spent
+
+
+def _p50_p99(spent: Sequence[float]) -> tuple[float, float]:
+    cuts = statistics.quantiles(spent, n=100)
+    return cuts[49], cuts[98]
+
+
+def _shown(spent: Sequence[float]) -> str:
+    p50, p99 = _p50_p99(spent)
+    return f"{p50:.2f} / {p99:.2f} ms"
+
+
+def _pattern(position: int) -> Statement:
+    def statement(member: Member) -> Any:
+        number = random.randint(max(1, member.tasks // 2), max(1, member.tasks))
+        return repository.pattern_statements(number=number)[position][1]
+
+    return statement
+
+
+def _patterns(
+    report: Report, url: str, members: Sequence[Member], whose: str, samples: int
+) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        for position, name in enumerate(TARGETS):
+            spent = _times(connection, members, _pattern(position), samples)
+            heavy = HEAVY_COUNT_P99 if name == "count" else HEAVY_P99
+            limit = heavy if "heaviest" in whose else RANDOM_P99
+            report.add(f"{name}, {whose} (p50 / p99)", _shown(spent), f"p99 {limit:g} ms")
+
+
+def _pages(report: Report, url: str, member: Member, samples: int) -> None:
+    def page(query: TaskQuery) -> Statement:
+        return lambda _: repository._page_statement(query)
+
+    everything = TaskQuery(state=TaskState.ALL, limit=50)
+    with psycopg.connect(url, autocommit=True) as connection:
+        for place in (2, 1000):
+            number = max(1, member.tasks - 50 * (place - 1))
+            after = replace(everything, after=TaskRef(str(number), number=number))
+            spent = _times(connection, [member], page(after), samples)
+            report.add(f"page {place} by keyset, the heaviest", _shown(spent), "p99 10 ms")
+        searching = page(replace(everything, search="passport"))
+        spent = _times(connection, [member], searching, 20)
+        report.add(f"search, the heaviest ({member.tasks:,} tasks)", _shown(spent))
+
+
+def _cost_of_security(report: Report, url: str, members: Sequence[Member], samples: int) -> None:
+    for position, name in enumerate(TARGETS):
+        if name not in ("list", "pending", "count"):
+            continue
+        with psycopg.connect(url, autocommit=True) as connection:
+            guarded = statistics.median(_times(connection, members, _pattern(position), samples))
+            bare = statistics.median(_bare_times(connection, members, position, samples))
+        allowed = bare * 1.3 + 0.2
+        report.add(
+            f"{name} with row-level security over without",
+            f"{guarded:.2f} / {bare:.2f} ms",
+            f"{allowed:.2f} ms (1.3 × + 0.2)",
+        )
+
+
+def _bare_times(
+    connection: Connection, members: Sequence[Member], position: int, samples: int
+) -> list[float]:
+    """The same as the superuser, whom no policy binds, who names the user instead."""
+    spent = []
+    for sample in range(samples):
+        member = members[sample % len(members)]
+        statement: Any = repository.pattern_statements(number=1)[position][1]
+        text, parameters = _compiled(statement.where(col(Task.user_id) == member.id))
+        started = time.perf_counter()
+        with connection.pipeline(), connection.cursor() as first, connection.cursor() as cursor:
+            first.execute("select set_config('statement_timeout', '30000', true)")
+            cursor.execute(text, parameters)
+            cursor.fetchall()
+        spent.append((time.perf_counter() - started) * 1000)
+    return spent
+
+
+def _archive(report: Report, url: str, member: Member) -> None:
+    """The rate of archiving, and what a person notices who lists and adds meanwhile."""
+    alone = _listing_and_adding(url, member, threading.Event(), seconds=5)
+    over = threading.Event()
+    beside: list[float] = []
+    person = threading.Thread(
+        target=lambda: beside.extend(_listing_and_adding(url, member, over, seconds=600))
+    )
+    person.start()
+    started = time.perf_counter()
+    moved = retention.archive(url, timedelta(days=365), progress=lambda *_: None)
+    seconds = time.perf_counter() - started
+    over.set()
+    person.join()
+    report.add("archive", f"{moved:,} tasks, {moved / seconds:,.0f}/s", "44,000/s (SCHEMA.md)")
+    if len(beside) > 1:
+        report.add(
+            "list and add beside it, over alone (p50 / p99)",
+            f"{_shown(beside)} over {_shown(alone)}",
+            "p99 at most doubled",
+        )
+
+
+def _listing_and_adding(
+    url: str, member: Member, over: threading.Event, seconds: float
+) -> list[float]:
+    spent: list[float] = []
+    deadline = time.perf_counter() + seconds
+    with psycopg.connect(url, autocommit=True) as connection:
+        while time.perf_counter() < deadline and not over.wait(0.01):
+            for position in (0, 3):
+                spent += _times(connection, [member], _pattern(position), 1)
+    return spent
+
+
+def _cascade(report: Report, url: str, member: Member) -> None:
+    with psycopg.connect(url) as connection:
+        started = time.perf_counter()
+        connection.execute("delete from users where id = %s", (member.id,))
+        spent = time.perf_counter() - started
+        connection.rollback()
+    report.add(f"delete the heaviest user ({member.tasks:,} tasks)", f"{spent:.2f} s")
+
+
+def _sizes(report: Report, url: str) -> None:
+    with psycopg.connect(url) as connection:
+        for name, size in connection.execute(
+            "select relname, pg_size_pretty(pg_relation_size(oid)) from pg_class "
+            "where relnamespace = 'public'::regnamespace and relname ~ 'tasks' "
+            "and relkind in ('r', 'i') order by pg_relation_size(oid) desc"
+        ).fetchall():
+            report.add(f"size of {name}", size)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The web application's side of the accounts, by its own library."""

@@ -1,0 +1,178 @@
+"""Log-in roles for people: members of `todo_app`, with a password, and nothing more.
+
+Whoever holds such a role's URL can speak SQL, and sees what the session token of an account lets
+them see: the policies bind the role, and it owns nothing.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import psycopg
+from psycopg import sql
+
+from todo_cli.database import connecting, faults, target
+from todo_cli.database.connecting import Deadline
+from todo_cli.database.session import APP_ROLE
+from todo_cli.errors import InvalidInput, RoleRefused, SchemaBehind
+
+TIMEOUT_SECONDS = 60.0
+
+MARK = "todo: for people"
+"""The comment on every role that was made here; no other one is taken away."""
+
+_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+_PASSWORD_BYTES = 24
+"""192 random bits; Neon asks for 60 or more."""
+
+_STATE = """
+select
+    pg_catalog.to_regrole(%(app)s) is not null
+        and pg_catalog.to_regnamespace('todo_auth') is not null as has_app,
+    pg_catalog.to_regrole(%(name)s) is not null as exists,
+    pg_catalog.shobj_description(pg_catalog.to_regrole(%(name)s), 'pg_authid') = %(mark)s as is_ours
+"""
+_MAY_CONNECT = """
+select pg_catalog.has_database_privilege(%(name)s, pg_catalog.current_database(), 'connect'),
+    pg_catalog.current_database()
+"""
+_IS_BOUND = """
+select not (rolsuper or rolbypassrls or rolcreaterole or rolcreatedb or rolreplication)
+from pg_catalog.pg_roles where rolname = %(name)s
+"""
+_GRANTED = """
+select rolname::text from pg_catalog.pg_roles
+where pg_catalog.shobj_description(oid, 'pg_authid') = %(mark)s order by rolname
+"""
+_CONNECTIONS = "select pg_terminate_backend(pid) from pg_stat_activity where usename = %(name)s"
+
+
+def grant(url: str, name: str) -> str:
+    """Make a role for people; answer the database's URL for it, password and all.
+
+    Raises:
+        InvalidInput: it cannot be a role's name.
+        RoleRefused: there is such a role, or it would not be bound by the policies.
+        TodoError: the database refused; nothing was made.
+    """
+    _check(name)
+    password = secrets.token_urlsafe(_PASSWORD_BYTES)
+    with _connected(url) as connection:
+        exists, _ = _state(connection, name)
+        if exists:
+            raise RoleRefused(
+                f"There is a role {name} already.",
+                hint=f"Choose another name, or take it away: todo db grant {name} --revoke",
+            )
+        _make(connection, name, _as_sent(connection, url, name, password))
+    return _url_for(url, name, password)
+
+
+def revoke(url: str, name: str) -> None:
+    """Take away a role that `grant` made, after ending its connections.
+
+    Raises:
+        RoleRefused: there is no such role, or `grant` did not make it.
+        TodoError: the database refused; nothing was changed.
+    """
+    _check(name)
+    with _connected(url) as connection:
+        exists, is_ours = _state(connection, name)
+        if not exists or not is_ours:
+            raise RoleRefused(
+                f"There is no role {name} that todo db grant made.",
+                hint="See them with: todo db grants",
+            )
+        role = sql.Identifier(name)
+        is_superuser = connection.info.parameter_status("is_superuser") == "on"
+        if not is_superuser:
+            # To end its connections and drop what it owns one has to be a member.
+            connection.execute(sql.SQL("grant {} to current_user").format(role))
+        connection.execute(sql.SQL("alter role {} nologin").format(role))
+        connection.execute(_CONNECTIONS, {"name": name})
+        connection.execute(sql.SQL("drop owned by {}").format(role))
+        connection.execute(sql.SQL("drop role {}").format(role))
+
+
+def granted(url: str) -> list[str]:
+    """The names of the roles that `grant` made on this server, in alphabetical order.
+
+    Raises:
+        TodoError: the database cannot be reached, or refused.
+    """
+    with _connected(url) as connection:
+        return [name for (name,) in connection.execute(_GRANTED, {"mark": MARK})]
+
+
+def _make(connection: connecting.Connection, name: str, password: str) -> None:
+    role = sql.Identifier(name)
+    for statement in (
+        "create role {} login inherit password {}",
+        "grant {app} to {}",
+        "comment on role {} is {mark}",
+    ):
+        connection.execute(
+            sql.SQL(statement).format(
+                role, sql.Literal(password), app=sql.Identifier(APP_ROLE), mark=sql.Literal(MARK)
+            )
+        )
+    may_connect, database = connection.execute(_MAY_CONNECT, {"name": name}).fetchone() or (0, "")
+    if not may_connect:
+        connect = sql.SQL("grant connect on database {} to {}")
+        connection.execute(connect.format(sql.Identifier(str(database)), role))
+    bound = connection.execute(_IS_BOUND, {"name": name}).fetchone()
+    if bound != (True,):
+        raise RoleRefused(f"The role {name} could pass row-level security; it was not made.")
+
+
+def _as_sent(connection: psycopg.Connection[Any], url: str, name: str, password: str) -> str:
+    """The password as the statement holds it: a SCRAM verifier, so that no log holds the password.
+
+    Neon takes plain passwords only, since its proxy has to know them too.
+    """
+    if (urlsplit(url).hostname or "").endswith(target.NEON_DOMAIN):
+        return password
+    pgconn = connection.pgconn
+    return pgconn.encrypt_password(password.encode(), name.encode(), b"scram-sha-256").decode()
+
+
+@contextmanager
+def _connected(url: str) -> Iterator[connecting.Connection]:
+    """A connection in one transaction: all is made, or nothing."""
+    parameters = target.connection_parameters(url)
+    deadline = Deadline(TIMEOUT_SECONDS)
+    with (
+        faults.settled(),
+        connecting.connect(parameters, deadline) as connection,
+        connection.transaction(),
+    ):
+        yield connection
+
+
+def _state(connection: connecting.Connection, name: str) -> tuple[bool, bool]:
+    """Whether there is such a role, and whether `grant` made it."""
+    values = {"app": APP_ROLE, "name": name, "mark": MARK}
+    row = connection.execute(_STATE, values).fetchone()
+    assert row is not None
+    if not row[0]:
+        raise SchemaBehind("The database's schema is missing or behind.")
+    return bool(row[1]), bool(row[2])
+
+
+def _check(name: str) -> None:
+    if not _NAME.fullmatch(name) or name.startswith("pg_") or name == APP_ROLE:
+        raise InvalidInput(
+            "That cannot be the name of a role for people.",
+            hint="Small letters, digits and underscores; for example: todo db grant ada",
+        )
+
+
+def _url_for(url: str, name: str, password: str) -> str:
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{name}:{quote(password, safe='')}@{host}"))

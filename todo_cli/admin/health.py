@@ -1,0 +1,778 @@
+"""Is this database fit for use? Each check with a value, a limit and what to do about it.
+
+Facts are gathered in a few statements, each a round trip, and judged afterwards without the
+database. Reading only: no check changes anything, the patterns' times are taken from plans of
+reads on real rows.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, LiteralString
+
+import psycopg
+
+from todo_cli.admin.connect import Connection, connected, one
+from todo_cli.admin.explain import TARGETS
+from todo_cli.admin.home import SCHEMA_HEAD
+from todo_cli.admin.plan import Plan
+from todo_cli.admin.target import is_pooled
+from todo_cli.errors import SchemaBehind
+from todo_cli.models import METADATA
+
+
+class CheckStatus(StrEnum):
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+OK, WARN, FAIL = CheckStatus.OK, CheckStatus.WARN, CheckStatus.FAIL
+
+
+@dataclass(frozen=True)
+class Check:
+    """One finding. `limit` is what `value`, in `unit`, is held against; None for neither."""
+
+    name: str
+    status: CheckStatus
+    value: Any
+    unit: str | None
+    limit: Any
+    message: str
+    hint: str | None = None
+
+
+@dataclass(frozen=True)
+class Limits:
+    """From where on something is wrong. Each with its source."""
+
+    connect_milliseconds: float = 10_000
+    """Neon wakes a sleeping compute in a few hundred milliseconds, sometimes in 8 to 10 s."""
+    query_milliseconds: float = 100
+    """The specification's target for a read; `select 1` may not use it up alone."""
+    oldest_server: int = 15
+    newest_server: int = 18
+    """The majors that the tests run on (DESIGN.md)."""
+    dead_ratio: float = 0.2
+    """PostgreSQL's autovacuum_vacuum_scale_factor: beyond it autovacuum should have come."""
+    dead_rows: int = 10_000
+    """Below so many dead rows a share says nothing."""
+    cache_hit_ratio: float = 0.99
+    """Neon's target for its local file cache; usual for shared buffers too."""
+    cache_blocks: int = 100_000
+    """Blocks asked for (800 MB) before a ratio says something: every cache starts empty."""
+    connections_ratio: float = 0.8
+    long_statement_seconds: float = 300
+    """Neon's own inspector calls long what runs over five minutes."""
+    blocked_seconds: float = 30
+    """And stalled what is blocked over 30 s."""
+    transaction_age: int = 200_000_000
+    """autovacuum_freeze_max_age: from there on autovacuum runs against wraparound."""
+    disk_free_ratio: float = 0.1
+    database_ratio: float = 0.9
+    """Of the size that Neon's plan allows."""
+    clock_seconds: float = 2
+    targets: dict[str, float] = field(default_factory=lambda: dict(TARGETS))
+    """Milliseconds of the seven query patterns: 100 to read, 50 to write (SCHEMA.md)."""
+
+
+@dataclass(frozen=True)
+class Health:
+    checks: list[Check]
+
+    @property
+    def status(self) -> CheckStatus:
+        found = {check.status for check in self.checks}
+        return next(status for status in (FAIL, WARN, OK) if status in found)
+
+
+def examine(
+    url: str,
+    *,
+    now: Callable[[], datetime],
+    limits: Limits | None = None,
+    wait_seconds: float = 0.0,
+    data_dir: Path | None = None,
+) -> Health:
+    """Look at a database. `data_dir` is where it lies, if it is the embedded one.
+
+    Raises:
+        DatabaseUnreachable: it did not answer, not within `wait_seconds` either.
+    """
+    held = limits or Limits()
+    with ExitStack() as stack:
+        started = time.perf_counter()
+        connection = stack.enter_context(connected(url, timeout_seconds=wait_seconds))
+        opened = time.perf_counter()
+        connection.execute("set default_transaction_read_only = on")
+        checks = list(_connection_checks(connection, url, held, now, opened - started))
+        if data_dir is not None:
+            checks.append(_disk(data_dir, held))
+        checks += _server_checks(connection, held)
+        try:
+            checks += _schema_checks(connection)
+            checks += _data_checks(connection, held)
+        except SchemaBehind:
+            pass  # the check of the migrations has said so
+        except psycopg.errors.InsufficientPrivilege:
+            checks.append(_SEES_LESS)
+    return Health(checks)
+
+
+_SEES_LESS = Check(
+    "sight",
+    WARN,
+    False,
+    None,
+    True,
+    "This role may not look at everything; some checks were left out.",
+    "Use the URL of the role that ran: todo db upgrade",
+)
+
+
+# --- the connection --------------------------------------------------------------------------
+
+
+def _connection_checks(
+    connection: Connection,
+    url: str,
+    limits: Limits,
+    now: Callable[[], datetime],
+    connect_seconds: float,
+) -> Iterator[Check]:
+    yield _at_most(
+        "connect",
+        round(connect_seconds * 1000, 1),
+        limits.connect_milliseconds,
+        "ms",
+        "to connect, waking up included",
+        "The compute may have slept; run it again. Otherwise the way to it is slow.",
+    )
+    for name in ("first_query", "second_query"):
+        started = time.perf_counter()
+        clock = one(connection, "select clock_timestamp()")
+        spent = time.perf_counter() - started
+        difference = abs((now() - clock).total_seconds())
+        yield _at_most(
+            name,
+            round(spent * 1000, 2),
+            limits.query_milliseconds,
+            "ms",
+            "for a query that asks nothing",
+            "The way to the server is long: choose a region nearby.",
+        )
+    yield _at_most(
+        "clock",
+        round(max(0.0, difference - spent), 3),
+        limits.clock_seconds,
+        "s",
+        "between this clock and the server's",
+        "Set this machine's clock by NTP.",
+    )
+    yield Check(
+        "host",
+        WARN if is_pooled(url) else OK,
+        "pooled" if is_pooled(url) else "direct",
+        None,
+        "direct",
+        "Administration needs the direct host.",
+        "Set TODO_DATABASE_URL_UNPOOLED to the direct host." if is_pooled(url) else None,
+    )
+    yield _tls(connection)
+
+
+def _tls(connection: Connection) -> Check:
+    host = connection.info.host
+    is_local = not host or host.startswith("/") or host in ("localhost", "127.0.0.1", "::1")
+    in_use = bool(connection.pgconn.ssl_in_use)
+    return Check(
+        "tls",
+        OK if in_use or is_local else FAIL,
+        in_use,
+        None,
+        True,
+        "The connection is encrypted."
+        if in_use
+        else "The connection stays on this machine."
+        if is_local
+        else "Passwords and tasks cross the network unencrypted.",
+        None if in_use or is_local else "Add ?sslmode=require (better: verify-full) to the URL.",
+    )
+
+
+def _disk(data_dir: Path, limits: Limits) -> Check:
+    usage = shutil.disk_usage(data_dir)
+    return _at_least(
+        "disk_free",
+        round(usage.free / usage.total, 3),
+        limits.disk_free_ratio,
+        "share",
+        "of the disk is free",
+        f"Free some space on the disk of {data_dir}.",
+    )
+
+
+# --- the server ------------------------------------------------------------------------------
+
+_SERVER: LiteralString = """
+select jsonb_build_object(
+    'version', current_setting('server_version_num')::int / 10000,
+    'max_connections', current_setting('max_connections')::int,
+    'connections', (select sum(numbackends) from pg_catalog.pg_stat_database),
+    'transaction_age', (select max(age(datfrozenxid)) from pg_catalog.pg_database),
+    'hits', (select blks_hit from pg_catalog.pg_stat_database where datname = current_database()),
+    'reads', (select blks_read from pg_catalog.pg_stat_database where datname = current_database()),
+    'bytes', pg_database_size(current_database()),
+    'neon_limit', current_setting('neon.max_cluster_size', true),
+    'is_neon', exists (select from pg_catalog.pg_proc where proname = 'neon_get_lfc_stats'),
+    'long', coalesce((
+        select max(extract(epoch from now() - query_start)) from pg_catalog.pg_stat_activity
+        where datname = current_database() and pid <> pg_backend_pid() and state = 'active'
+    ), 0),
+    'idle', coalesce((
+        select max(extract(epoch from now() - xact_start)) from pg_catalog.pg_stat_activity
+        where datname = current_database() and state like 'idle in transaction%'
+    ), 0),
+    'blocked', coalesce((
+        select max(extract(epoch from now() - query_start)) from pg_catalog.pg_stat_activity
+        where datname = current_database() and cardinality(pg_blocking_pids(pid)) > 0
+    ), 0),
+    'passes', (
+        select rolsuper or rolbypassrls from pg_catalog.pg_roles where rolname = current_user
+    ),
+    'sees_all', pg_has_role(current_user, 'pg_read_all_stats', 'usage')
+)
+"""
+_NEON_CACHE: LiteralString = """
+select jsonb_object_agg(lfc_key, lfc_value) from neon_get_lfc_stats() as s (lfc_key, lfc_value)
+where lfc_key in ('file_cache_hits', 'file_cache_misses')
+"""
+
+
+def _server_checks(connection: Connection, limits: Limits) -> Iterator[Check]:
+    facts: dict[str, Any] = one(connection, _SERVER)
+    if facts["is_neon"]:
+        facts |= _neon_cache(connection)
+    version = facts["version"]
+    supported = f"{limits.oldest_server} to {limits.newest_server}"
+    yield Check(
+        "server_version",
+        FAIL if version < limits.oldest_server else WARN if version > limits.newest_server else OK,
+        version,
+        "major",
+        supported,
+        f"PostgreSQL {version}; tested are {supported}.",
+    )
+    yield _at_most(
+        "connections",
+        round(facts["connections"] / facts["max_connections"], 3),
+        limits.connections_ratio,
+        "share",
+        f"of {facts['max_connections']} connections are in use",
+        "Let people use the pooled host.",
+    )
+    yield _cache(facts, limits)
+    yield _at_most(
+        "transaction_age",
+        facts["transaction_age"],
+        limits.transaction_age,
+        "transactions",
+        "since the oldest row was frozen",
+        "See why autovacuum does not come through: todo db inspect tables",
+    )
+    yield from _activity_checks(facts, limits)
+    yield _database_size(facts, limits)
+    yield Check(
+        "login_role",
+        OK,
+        "passes" if facts["passes"] else "bound",
+        None,
+        None,
+        "This login can pass row-level security; people's commands do not run under it."
+        if facts["passes"]
+        else "Row-level security binds this login.",
+    )
+    if not facts["sees_all"]:
+        yield replace(_SEES_LESS, hint="Grant it the role pg_read_all_stats.")
+
+
+def _neon_cache(connection: Connection) -> dict[str, int]:
+    """Neon keeps pages in a file of its own, below the shared buffers."""
+    try:
+        found: dict[str, int] = one(connection, _NEON_CACHE) or {}
+    except psycopg.Error:
+        return {}
+    hits, misses = found.get("file_cache_hits"), found.get("file_cache_misses")
+    return {} if hits is None or misses is None else {"hits": hits, "reads": misses}
+
+
+def _cache(facts: dict[str, Any], limits: Limits) -> Check:
+    blocks = facts["hits"] + facts["reads"]
+    if blocks < limits.cache_blocks:
+        return Check(
+            "cache_hit", OK, None, "share", limits.cache_hit_ratio, "Too little was read to tell."
+        )
+    return _at_least(
+        "cache_hit",
+        round(facts["hits"] / blocks, 4),
+        limits.cache_hit_ratio,
+        "share",
+        "of the blocks were in memory",
+        "The tables that people use do not fit: take a larger compute.",
+    )
+
+
+def _activity_checks(facts: dict[str, Any], limits: Limits) -> Iterator[Check]:
+    for name, fact, limit, what, hint in (
+        (
+            "long_statement",
+            "long",
+            limits.long_statement_seconds,
+            "runs the longest statement",
+            "See it with: todo db inspect long-running",
+        ),
+        (
+            "idle_in_transaction",
+            "idle",
+            limits.long_statement_seconds,
+            "has a transaction been open without a word",
+            "It keeps dead rows, and a Neon compute awake: todo db inspect connections",
+        ),
+        (
+            "blocked_statement",
+            "blocked",
+            limits.blocked_seconds,
+            "does somebody wait for a lock",
+            "See who holds it with: todo db inspect locks",
+        ),
+    ):
+        yield _at_most(name, round(float(facts[fact]), 3), limit, "s", what, hint)
+
+
+def _database_size(facts: dict[str, Any], limits: Limits) -> Check:
+    allowed = _bytes(facts["neon_limit"])
+    if allowed is None:
+        return Check(
+            "database_size", OK, facts["bytes"], "bytes", None, "The database's size on disk."
+        )
+    return _at_most(
+        "database_size",
+        facts["bytes"],
+        int(allowed * limits.database_ratio),
+        "bytes",
+        "of the plan's storage are used",
+        "Archive and purge, or take a larger plan.",
+    )
+
+
+def _bytes(setting: str | None) -> int | None:
+    """PostgreSQL's way to write a size; None for no limit."""
+    if not setting:
+        return None
+    number = setting.rstrip("kMGTB ")
+    unit = setting[len(number) :].strip() or "MB"
+    if not number.isdigit() or int(number) <= 0:
+        return None
+    power = {"B": 0, "kB": 1, "MB": 2, "GB": 3, "TB": 4}.get(unit)
+    return None if power is None else int(number) * 1024**power
+
+
+# --- the schema ------------------------------------------------------------------------------
+
+FORCED = ("tasks", "tasks_archive")
+SHIELDED = ("users", "sessions", "accounts", "verifications")
+"""Row-level security is enabled; the web application, their owner, is not bound."""
+TRIGGERS = ("tasks_assign_number", "tasks_stamp")
+
+_HAS_SCHEMA: LiteralString = """
+select to_regclass('public.alembic_version') is not null
+    and to_regclass('public.tasks') is not null
+"""
+_SCHEMA: LiteralString = """
+select jsonb_build_object(
+    'revision', (select max(version_num) from public.alembic_version),
+    'tables', (
+        select jsonb_object_agg(relname, jsonb_build_object(
+            'enabled', relrowsecurity, 'forced', relforcerowsecurity,
+            'owner', pg_get_userbyid(relowner)))
+        from pg_catalog.pg_class where relnamespace = 'public'::regnamespace and relkind = 'r'
+    ),
+    'columns', (
+        select jsonb_object_agg(attrelid::regclass::text || '.' || attname,
+            format_type(atttypid, atttypmod) || case when attnotnull then ' not null' else '' end)
+        from pg_catalog.pg_attribute
+        where attrelid in (
+            select oid from pg_catalog.pg_class
+            where relnamespace = 'public'::regnamespace and relkind = 'r'
+        ) and attnum > 0 and not attisdropped
+    ),
+    'policies', (
+        select coalesce(jsonb_agg(jsonb_build_object(
+            'table', tablename, 'name', policyname, 'permissive', permissive,
+            'roles', roles, 'cmd', cmd, 'using', qual, 'check', with_check)), '[]')
+        from pg_catalog.pg_policies where schemaname = 'public'
+    ),
+    'functions', (
+        select coalesce(jsonb_agg(jsonb_build_object(
+            'name', proname, 'definer', prosecdef, 'owner', pg_get_userbyid(proowner),
+            'settings', coalesce(array_to_string(proconfig, ';'), ''),
+            'public', has_function_privilege('public', oid, 'execute'))), '[]')
+        from pg_catalog.pg_proc where pronamespace = to_regnamespace('todo_auth')
+    ),
+    'indexes', (
+        select jsonb_object_agg(c.relname, i.indisvalid and i.indisready)
+        from pg_catalog.pg_index as i join pg_catalog.pg_class as c on c.oid = i.indexrelid
+        where c.relnamespace = 'public'::regnamespace
+    ),
+    'constraints', (
+        select jsonb_object_agg(conname, convalidated)
+        from pg_catalog.pg_constraint where connamespace = 'public'::regnamespace
+    ),
+    'triggers', (
+        select coalesce(jsonb_object_agg(tgname, tgenabled), '{}') from pg_catalog.pg_trigger
+        where tgrelid = to_regclass('public.tasks') and not tgisinternal
+    ),
+    'app', (
+        select jsonb_build_object(
+            'passes', rolsuper or rolbypassrls, 'login', rolcanlogin,
+            'owner', exists (
+                select from pg_catalog.pg_class
+                where relname in ('tasks', 'tasks_archive')
+                    and relnamespace = 'public'::regnamespace
+                    and pg_has_role('todo_app', relowner, 'member')
+            ),
+            'secrets', (
+                select coalesce(jsonb_agg(relname order by relname), '[]')
+                from pg_catalog.pg_class
+                where relnamespace = 'public'::regnamespace
+                    and relname in ('sessions', 'accounts', 'verifications')
+                    and has_any_column_privilege('todo_app', oid, 'select, insert, update')
+            ))
+        from pg_catalog.pg_roles where rolname = 'todo_app'
+    )
+)
+"""
+
+
+def _schema_checks(connection: Connection) -> Iterator[Check]:
+    has_schema = one(connection, _HAS_SCHEMA)
+    facts: dict[str, Any] = one(connection, _SCHEMA) if has_schema else {"revision": None}
+    at_head = facts["revision"] == SCHEMA_HEAD
+    yield Check(
+        "migrations",
+        OK if at_head else FAIL,
+        facts["revision"],
+        "revision",
+        SCHEMA_HEAD,
+        "The schema is the newest." if at_head else "The schema is not the program's.",
+        None if at_head else "See what is pending: todo db status",
+    )
+    if not has_schema:
+        raise SchemaBehind("The schema is missing.")
+    yield _listed("models", _drift(facts), "differ from the program's models", "todo db status")
+    yield _listed(
+        "row_security", _unforced(facts), "lack row-level security", "todo db schema --format sql"
+    )
+    yield _listed("policies", _wrong_policies(facts), "are not as expected", _POLICY_HINT)
+    yield _app_role(facts)
+    yield _listed("functions", _loose_functions(facts), "could be abused", _FUNCTION_HINT)
+    yield _listed(
+        "indexes", _bad_indexes(facts), "are missing or invalid", "todo db upgrade, or reindex"
+    )
+    missing = [name for name in _constraint_names() if name not in facts["constraints"]]
+    yield _listed("constraints", missing, "are missing", "Restore the schema from a backup.")
+    loose = sorted(name for name, valid in facts["constraints"].items() if not valid)
+    yield _listed(
+        "constraint_validity",
+        loose,
+        "were never held against old rows",
+        "alter table … validate constraint …",
+        status=WARN,
+    )
+    off = [name for name in TRIGGERS if facts["triggers"].get(name) != "O"]
+    yield _listed("triggers", off, "are missing or off", "alter table tasks enable trigger user")
+
+
+_POLICY_HINT = "Compare with migrations/README.md; drop what does not belong there."
+_FUNCTION_HINT = (
+    "A definer's function needs the tables' owner, a pinned search_path, and no PUBLIC."
+)
+
+
+def _drift(facts: dict[str, Any]) -> list[str]:
+    """Columns that are not in the catalog as the models have them. Others may have more."""
+    return [name for name, kind in model_columns().items() if facts["columns"].get(name) != kind]
+
+
+def model_columns() -> dict[str, str]:
+    """`table.column` and its type, as the catalog writes it."""
+    from sqlalchemy import DateTime
+    from sqlalchemy.dialects import postgresql
+
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy types no dialect
+    columns = {}
+    for table in METADATA.sorted_tables:
+        for column in table.columns:
+            is_instant = isinstance(column.type, DateTime)
+            kind = "timestamp with time zone" if is_instant else str(column.type.compile(dialect))
+            suffix = "" if column.nullable else " not null"
+            columns[f"{table.name}.{column.name}"] = kind.lower() + suffix
+    return columns
+
+
+def _unforced(facts: dict[str, Any]) -> list[str]:
+    def is_loose(table: str) -> bool:
+        found = facts["tables"].get(table, {"enabled": False, "forced": False})
+        return not found["enabled"] or (table in FORCED and not found["forced"])
+
+    return [table for table in (*FORCED, *SHIELDED) if is_loose(table)]
+
+
+def _wrong_policies(facts: dict[str, Any]) -> list[str]:
+    """Policies on people's tasks that are missing, changed, or too many."""
+    found = {(one["table"], one["name"]): one for one in facts["policies"]}
+    wrong = [
+        f"{table}.{table}_{which}"
+        for table in FORCED
+        for which, is_right in (("own", _is_own), ("maintenance", _is_maintenance))
+        if not is_right(found.pop((table, f"{table}_{which}"), None), facts)
+    ]
+    return wrong + [f"{table}.{name}" for table, name in found if table in FORCED]
+
+
+def _is_own(policy: dict[str, Any] | None, _: dict[str, Any]) -> bool:
+    if policy is None or policy["permissive"] != "PERMISSIVE" or policy["cmd"] != "ALL":
+        return False
+    rule = "user_id=SELECTtodo_auth.current_user_idAScurrent_user_id"
+    return _squeezed(policy["using"]) == _squeezed(policy["check"]) == rule
+
+
+def _is_maintenance(policy: dict[str, Any] | None, facts: dict[str, Any]) -> bool:
+    if policy is None:
+        return False
+    owner = facts["tables"][policy["table"]]["owner"]
+    rule = _squeezed(policy["using"])
+    return (
+        policy["roles"] == [owner]
+        and "pg_has_roleSESSION_USER,CURRENT_USER,'usage'" in rule
+        and "current_setting'todo.maintenance'" in rule
+        and "OR" not in (policy["using"] or "").split()
+    )
+
+
+def _squeezed(rule: str | None) -> str:
+    """An expression as the server prints it, without space, parentheses and casts."""
+    return "".join((rule or "").replace("::text", "").replace("::name", "").split()).translate(
+        {ord("("): None, ord(")"): None}
+    )
+
+
+def _app_role(facts: dict[str, Any]) -> Check:
+    role = facts["app"]
+    secrets = role["secrets"] if role else []
+    passes = role is None or role["passes"] or role["login"] or role["owner"] or bool(secrets)
+    return Check(
+        "people_role",
+        FAIL if passes else OK,
+        "missing" if role is None else "passes" if passes else "bound",
+        None,
+        "bound",
+        f"The role of people's commands may reach {', '.join(secrets)}."
+        if secrets
+        else "The role of people's commands could pass row-level security."
+        if passes
+        else "Row-level security binds people's commands.",
+        "todo_app must own nothing, not log in, and have neither SUPERUSER nor BYPASSRLS."
+        if passes
+        else None,
+    )
+
+
+def _loose_functions(facts: dict[str, Any]) -> list[str]:
+    owner = facts["tables"]["tasks"]["owner"]
+    return sorted(
+        one["name"]
+        for one in facts["functions"]
+        if one["public"]
+        or (
+            one["definer"]
+            and (one["owner"] != owner or not one["settings"].startswith("search_path=pg_catalog"))
+        )
+    )
+
+
+def _bad_indexes(facts: dict[str, Any]) -> list[str]:
+    expected = {str(index.name) for table in METADATA.sorted_tables for index in table.indexes}
+    invalid = {name for name, valid in facts["indexes"].items() if not valid}
+    return sorted(invalid | (expected - set(facts["indexes"])))
+
+
+def _constraint_names() -> list[str]:
+    return sorted(
+        str(constraint.name)
+        for table in METADATA.sorted_tables
+        for constraint in table.constraints
+        if constraint.name is not None
+    )
+
+
+# --- the data --------------------------------------------------------------------------------
+
+_DATA: LiteralString = """
+select jsonb_build_object(
+    'seeded', (select count(*) from users where right(email, 17) = '.seed.example.com'),
+    'real', exists (select from users where right(email, 17) <> '.seed.example.com'),
+    'busiest', (select user_id from todo_auth.task_counters order by last_number desc limit 1),
+    'tables', (
+        select jsonb_agg(jsonb_build_object('table', relname, 'live', n_live_tup,
+            'dead', n_dead_tup, 'vacuum', greatest(last_vacuum, last_autovacuum)))
+        from pg_catalog.pg_stat_user_tables where schemaname = 'public'
+    )
+)
+"""
+
+
+def _data_checks(connection: Connection, limits: Limits) -> Iterator[Check]:
+    facts: dict[str, Any] = one(connection, _DATA)
+    for table in facts["tables"]:
+        if table["table"] in FORCED:
+            yield _dead_rows(table, limits)
+    yield _at_most(
+        "seeded_data",
+        facts["seeded"] if facts["real"] else 0,
+        0,
+        "users",
+        "of demonstration data stand beside real ones",
+        "Remove them with: todo db cleanup",
+    )
+    if facts["busiest"] is not None:
+        yield from _pattern_checks(connection, facts["busiest"], limits)
+
+
+def _dead_rows(table: dict[str, Any], limits: Limits) -> Check:
+    dead, live = table["dead"], table["live"]
+    ratio = dead / (dead + live) if dead >= limits.dead_rows else 0.0
+    last = table["vacuum"] or "never"
+    return _at_most(
+        f"dead_rows_{table['table']}",
+        round(ratio, 3),
+        limits.dead_ratio,
+        "share",
+        f"of the rows are dead; last vacuum: {last}",
+        f"vacuum (analyze) {table['table']}",
+    )
+
+
+_ONE_TASK: LiteralString = """
+explain (analyze, format json) select * from tasks
+where user_id = %(user)s and number = (
+    select max(number) from tasks where user_id = %(user)s
+)
+"""
+_PATTERNS: dict[str, LiteralString] = {
+    "list": """
+        explain (analyze, format json) select * from tasks
+        where user_id = %(user)s and deleted_at is null order by number desc limit 50
+    """,
+    "next page": """
+        explain (analyze, format json) select * from tasks
+        where user_id = %(user)s and deleted_at is null
+            and number < (select max(number) / 2 from tasks where user_id = %(user)s)
+        order by number desc limit 50
+    """,
+    "pending": """
+        explain (analyze, format json) select * from tasks
+        where user_id = %(user)s and not completed and deleted_at is null
+        order by number desc limit 50
+    """,
+    "create": """
+        explain (analyze, format json) select last_number from todo_auth.task_counters
+        where user_id = %(user)s
+    """,
+    **dict.fromkeys(("update", "toggle", "delete"), _ONE_TASK),
+    "count": """
+        explain (analyze, format json) select completed, count(*) from tasks
+        where user_id = %(user)s and deleted_at is null group by completed
+    """,
+}
+"""Of a write, how it finds what it changes: nothing is changed here. `todo db explain` runs the
+whole of each, and takes it back."""
+
+
+def _pattern_checks(connection: Connection, user: str, limits: Limits) -> Iterator[Check]:
+    """The patterns for the busiest user, who has most to lose; all in one round trip."""
+    cursors = {name: connection.cursor() for name in _PATTERNS}
+    with connection.pipeline():
+        connection.execute("select set_config('todo.maintenance', 'on', false)")
+        for name, statement in _PATTERNS.items():
+            cursors[name].execute(statement, {"user": user})
+        connection.execute("select set_config('todo.maintenance', '', false)")
+    for name, cursor in cursors.items():
+        row = cursor.fetchone()
+        assert row is not None
+        plan = Plan.of(row[0])
+        limit = limits.targets[name]
+        slow = (plan.milliseconds or 0.0) > limit
+        yield Check(
+            f"pattern_{name.replace(' ', '_')}",
+            FAIL if slow or plan.large_scans else OK,
+            None if plan.milliseconds is None else round(plan.milliseconds, 3),
+            "ms",
+            limit,
+            f"{plan.milliseconds or 0.0:.2f} ms by {', '.join(plan.indexes) or 'no index'}, "
+            "for the busiest user.",
+            "See the plan with: todo db explain --plans" if slow or plan.large_scans else None,
+        )
+
+
+# --- how a value is held against its limit ---------------------------------------------------
+
+
+def _at_most(name: str, value: float, limit: float, unit: str, what: str, hint: str) -> Check:
+    is_over = value > limit
+    return Check(
+        name,
+        WARN if is_over else OK,
+        value,
+        unit,
+        limit,
+        f"{_said(value, unit)} {what}.",
+        hint if is_over else None,
+    )
+
+
+def _at_least(name: str, value: float, limit: float, unit: str, what: str, hint: str) -> Check:
+    is_under = value < limit
+    return Check(
+        name,
+        WARN if is_under else OK,
+        value,
+        unit,
+        limit,
+        f"{_said(value, unit)} {what}.",
+        hint if is_under else None,
+    )
+
+
+def _said(value: float, unit: str) -> str:
+    return f"{value:.1%}" if unit == "share" else f"{value:,} {unit}"
+
+
+def _listed(name: str, wrong: list[str], what: str, hint: str, status: CheckStatus = FAIL) -> Check:
+    return Check(
+        name,
+        status if wrong else OK,
+        wrong,
+        None,
+        [],
+        f"{', '.join(wrong)} {what}." if wrong else "As expected.",
+        hint if wrong else None,
+    )

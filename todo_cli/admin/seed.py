@@ -1,0 +1,391 @@
+"""Demonstration data, generated inside the server: nothing but a few words crosses the network.
+
+Tasks are made in the order of time, as people would have made them: one user's rows lie all over
+the table, which is what reading them costs in a real one. Who a task belongs to is drawn from a
+heavy-tailed distribution, a number of their own is counted up for each. The same random seed in
+the same state of a database gives the same people and tasks; dates count back from today.
+
+Into an empty table everything is one transaction, with triggers, indexes and foreign key away
+until the end: it is all there, or nothing is, and no kill can leave a table without its indexes.
+Otherwise each batch is a transaction of its own that any user's could stand beside.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import LiteralString
+from uuid import UUID
+
+import psycopg
+
+from todo_cli.admin import vocabulary
+from todo_cli.admin.connect import Connection, connected, maintaining, one
+
+DOMAIN = ".seed.example.com"
+"""`example.com` is reserved (RFC 2606): no real person's address ends so."""
+
+TAIL = 0.9
+"""The exponent of the tail: the n-th busiest person has about n^-0.9 of the busiest one's tasks."""
+HEAD_SHARE = 20_000
+"""Flattens the head to about 1 % for the busiest of 100,000 people."""
+
+LARGEST_BATCH = 400_000
+LIVE_BATCH = 5_000
+"""Beside people at work, a batch of 5,000 holds nobody up for more than about 50 ms."""
+
+Progress = Callable[[int, int | None, str], None]
+
+
+@dataclass(frozen=True)
+class Seeded:
+    """What was made, and how long it took in all."""
+
+    users: int
+    tasks: int
+    seconds: float
+
+    @property
+    def tasks_per_second(self) -> float:
+        return self.tasks / self.seconds if self.seconds else 0.0
+
+
+@dataclass(frozen=True)
+class Removed:
+    users: int
+    tasks: int
+
+
+def seed(url: str, *, users: int, tasks: int, random_seed: int = 1, progress: Progress) -> Seeded:
+    """Make people and tasks of theirs.
+
+    Raises:
+        TodoError: the database refused. Into an empty table nothing was made then; otherwise
+            what was made is whole, and `cleanup` finds it.
+    """
+    started = time.perf_counter()
+    with connected(url) as connection:
+        connection.execute("set statement_timeout = 0")
+        _have_interruptions_noticed(connection)
+        with maintaining(connection):
+            # Locked before it is looked at, so that nobody's first task is in between.
+            is_fast = _may_rebuild(connection) and _is_empty(connection)
+            if is_fast:
+                with _unindexed(connection, progress):
+                    _make_people(connection, users, random_seed)
+                    for done in _batches(connection, tasks, users, random_seed, LARGEST_BATCH):
+                        progress(done, tasks, "Tasks")
+                    _keep_counters(connection)
+        if not is_fast:
+            _seed_beside_people(connection, users, tasks, random_seed, progress)
+        # Else what this session counted comes on top of what analyze counts.
+        connection.execute("select pg_stat_force_next_flush()")
+        connection.execute("analyze users, tasks, todo_auth.task_counters")
+    return Seeded(users, tasks, time.perf_counter() - started)
+
+
+def _have_interruptions_noticed(connection: Connection) -> None:
+    """Have the server end a long statement soon after Ctrl-C closed the connection.
+
+    Else it would hold its locks until the statement ends. Not every system can tell.
+    """
+    with contextlib.suppress(psycopg.errors.InvalidParameterValue):
+        connection.execute("set client_connection_check_interval = '1s'")
+
+
+def cleanup(url: str, *, progress: Progress) -> Removed:
+    """Delete seeded people and all that is theirs, in short transactions; nobody else's."""
+    removed_users = removed_tasks = 0
+    with connected(url) as connection:
+        total = _count_seeded_tasks(connection)
+        last = UUID(int=0)
+        while ids := _some_seeded_users(connection, last):
+            last = ids[-1]
+            for statement in (_DELETE_TASKS, _DELETE_ARCHIVED):
+                while deleted := _delete_some(connection, statement, ids):
+                    removed_tasks += deleted
+                    progress(removed_tasks, total, "Deleting")
+            with maintaining(connection):
+                removed_users += connection.execute(_DELETE_USERS, (ids,)).rowcount
+        if removed_users:
+            connection.execute("vacuum (analyze) users, tasks, tasks_archive")
+    return Removed(removed_users, removed_tasks)
+
+
+def count_seeded_users(connection: Connection) -> int:
+    return int(one(connection, _COUNT_USERS))
+
+
+def _some_seeded_users(connection: Connection, after: UUID) -> list[UUID]:
+    return [id_ for (id_,) in connection.execute(_SOME_SEEDED, (after,)).fetchall()]
+
+
+def _count_seeded_tasks(connection: Connection) -> int:
+    with maintaining(connection):
+        return int(one(connection, _COUNT_TASKS))
+
+
+def _delete_some(connection: Connection, statement: LiteralString, ids: list[UUID]) -> int:
+    with maintaining(connection):
+        return connection.execute(statement, (ids, LIVE_BATCH)).rowcount
+
+
+_COUNT_USERS: LiteralString = """
+select count(*) from users where right(email, 17) = '.seed.example.com'
+"""
+_SOME_SEEDED: LiteralString = """
+select id from users where right(email, 17) = '.seed.example.com' and id > %s
+order by id limit 500
+"""
+"""So many users at once; their tasks are gone before they are."""
+_DELETE_USERS: LiteralString = """
+delete from users where id = any (%s) and right(email, 17) = '.seed.example.com'
+"""
+_DELETE_TASKS: LiteralString = """
+delete from tasks where ctid = any (array(
+    select ctid from tasks where user_id = any (%s) limit %s
+))
+"""
+_DELETE_ARCHIVED: LiteralString = """
+delete from tasks_archive where ctid = any (array(
+    select ctid from tasks_archive where user_id = any (%s) limit %s
+))
+"""
+_COUNT_TASKS: LiteralString = """
+with seeded as (select id from users where right(email, 17) = '.seed.example.com')
+select (select count(*) from tasks where user_id in (select id from seeded))
+    + (select count(*) from tasks_archive where user_id in (select id from seeded))
+"""
+
+
+def _may_rebuild(connection: Connection) -> bool:
+    return bool(
+        one(
+            connection,
+            "select pg_has_role(current_user, relowner, 'usage') "
+            # What refers to a task would lose the key that it refers to.
+            "and not exists (select from pg_constraint where confrelid = c.oid) "
+            "from pg_class as c where oid = 'public.tasks'::regclass",
+        )
+    )
+
+
+def _is_empty(connection: Connection) -> bool:
+    if one(connection, "select exists (select from tasks)"):
+        return False
+    connection.execute("lock table tasks in access exclusive mode")
+    return not one(connection, "select exists (select from tasks)")
+
+
+@contextmanager
+def _unindexed(connection: Connection, progress: Progress) -> Iterator[None]:
+    """Take away what slows a load, within the transaction, and build it again at the end."""
+    connection.execute("set local max_parallel_maintenance_workers = 2")
+    connection.execute("set local maintenance_work_mem = '256MB'")
+    connection.execute("set local jit = off")
+    connection.execute("set local work_mem = '128MB'")
+    if one(connection, "select pg_relation_size('public.tasks')") == 0:
+        # A file made in this transaction need not be logged row by row where nobody replicates
+        # (wal_level = minimal, as the embedded server has it). Of no byte, it can hold no row.
+        connection.execute("truncate tasks")
+    taken = connection.execute(_WHAT_SLOWS).fetchall()
+    for _, drop, _ in reversed(taken):
+        connection.execute(drop)
+    yield
+    for position, (name, _, build) in enumerate(taken):
+        progress(position, len(taken), f"Building {name}")
+        connection.execute(build)
+
+
+_WHAT_SLOWS: LiteralString = """
+select conname, format('alter table tasks drop constraint %I', conname),
+    format('alter table tasks add constraint %I %s', conname, pg_get_constraintdef(oid))
+from pg_constraint
+where conrelid = 'public.tasks'::regclass and contype in ('p', 'u', 'f')
+union all
+select c.relname, format('drop index public.%I', c.relname), pg_get_indexdef(c.oid)
+from pg_index as i join pg_class as c on c.oid = i.indexrelid
+where i.indrelid = 'public.tasks'::regclass
+    and not exists (select from pg_constraint where conindid = c.oid)
+union all
+select tgname, format('alter table tasks disable trigger %I', tgname),
+    format('alter table tasks enable trigger %I', tgname)
+from pg_trigger
+where tgrelid = 'public.tasks'::regclass and not tgisinternal and tgenabled = 'O'
+"""
+
+
+def _seed_beside_people(
+    connection: Connection, users: int, tasks: int, random_seed: int, progress: Progress
+) -> None:
+    with maintaining(connection):
+        _make_people(connection, users, random_seed)
+    batches = _batches(connection, tasks, users, random_seed, LIVE_BATCH)
+    while True:
+        with maintaining(connection):
+            done = next(batches, None)
+        if done is None:
+            return
+        progress(done, tasks, "Tasks")
+
+
+def _make_people(connection: Connection, users: int, random_seed: int) -> None:
+    run = one(connection, _COUNT_USERS)
+    connection.execute("drop table if exists pg_temp.seed_people")
+    connection.execute(
+        "create temporary table seed_people (ordinal int primary key, id uuid not null, "
+        "last_number bigint not null) with (fillfactor = 50)"
+    )
+    connection.execute(
+        _PEOPLE,
+        {
+            "users": users,
+            "first": run,
+            "seed": random_seed,
+            "first_names": vocabulary.FIRST_NAMES.split(),
+            "last_names": vocabulary.LAST_NAMES.split(),
+        },
+    )
+    connection.execute("analyze seed_people")
+
+
+_PEOPLE: LiteralString = """
+with drawn as (
+    select ordinal,
+        %(first_names)s::text[] as first_names, %(last_names)s::text[] as last_names,
+        hashint8extended(ordinal, %(seed)s) & 1048575 as h,
+        md5(format('%%s/%%s', %(seed)s::bigint, ordinal))::uuid as id
+    from generate_series(%(first)s::bigint, %(first)s::bigint + %(users)s - 1) as ordinal
+),
+named as (
+    select ordinal, id,
+        first_names[1 + h %% cardinality(first_names)] as first_name,
+        last_names[1 + (h >> 8) %% cardinality(last_names)] as last_name
+    from drawn
+),
+made as (
+    insert into users (id, email, email_verified, name, created_at, updated_at)
+    select id,
+        format('%%s.%%s@r%%s.seed.example.com', lower(first_name), lower(last_name), ordinal),
+        true, first_name || ' ' || last_name,
+        current_date - 730, current_date - 730
+    from named
+    returning id
+)
+insert into seed_people (ordinal, id, last_number)
+select ordinal - %(first)s, id, 0 from made join named using (id)
+"""
+
+
+def _batches(
+    connection: Connection, tasks: int, users: int, random_seed: int, size: int
+) -> Iterator[int]:
+    """Make the tasks, batch after batch; yields how many there are."""
+    values = {
+        "seed": random_seed,
+        "users": users,
+        "tasks": tasks,
+        "head": users / HEAD_SHARE,
+        "low": (users / HEAD_SHARE + 1) ** (1 - TAIL),
+        "high": (users / HEAD_SHARE + 1 + users) ** (1 - TAIL),
+        "inverse": 1 / (1 - TAIL),
+        "verbs": vocabulary.VERBS.split(),
+        "objects": list(vocabulary.OBJECTS),
+        "details": list(vocabulary.DETAILS),
+        "notes": list(vocabulary.NOTES),
+    }
+    if users == 0:
+        return
+    size = min(size, max(1_000, tasks // 20))
+    for start in range(0, tasks, size):
+        last = min(start + size, tasks) - 1
+        connection.execute(_TASKS, {**values, "start": start, "last": last})
+        yield last + 1
+
+
+_TASKS: LiteralString = """
+with drawn as (
+    select n, hashint8extended(n, %(seed)s) as h, hashint8extended(n, %(seed)s + 1) as g
+    from generate_series(%(start)s::bigint, %(last)s::bigint) as n
+),
+-- The inverse of the distribution: the share g picks the person whose share of all it falls in.
+chosen as (
+    select n, h, g,
+        least(%(users)s - 1, greatest(0, floor(
+            power(
+                (((g >> 12) & 2251799813685247) / 2251799813685248.0::float8)
+                    * (%(high)s::float8 - %(low)s::float8) + %(low)s::float8,
+                %(inverse)s::float8
+            ) - %(head)s::float8 - 1
+        )))::int as ordinal
+    from drawn
+),
+numbered as materialized (
+    select n, h, g, ordinal, row_number() over (partition by ordinal order by n) as rank
+    from chosen
+),
+counted as (
+    update seed_people as p set last_number = p.last_number + more.tasks
+    from (select ordinal, count(*) as tasks from numbered group by ordinal) as more
+    where more.ordinal = p.ordinal
+),
+-- In the order of time before there is any text: narrow rows are sorted in half the time.
+placed as (
+    select h, g, p.id as user_id, p.last_number + t.rank as number,
+        -- Seconds, not days: a day is reckoned in the session's time zone, row by row.
+        current_date::timestamptz - interval '1 second' * (
+            63072000 * (1 - (n + (h & 255) / 256.0::float8) / %(tasks)s::float8)
+        ) as created_at,
+        (h >> 8) & 1023 < 614 as completed
+    from numbered as t join seed_people as p on p.ordinal = t.ordinal
+    order by n
+    offset 0
+),
+finished as (
+    select *, case when completed then least(
+        created_at
+            + interval '1 second' * (-259200 * ln((1 + ((g >> 40) & 1023)) / 1024.0::float8)),
+        current_date::timestamptz
+    ) end as completed_at
+    from placed
+)
+insert into tasks (
+    id, user_id, title, description, completed, created_at, updated_at, number, completed_at,
+    deleted_at
+)
+select
+    -- A key as `todo add` makes them: milliseconds (11 digits until 2527), version 7, chance.
+    (
+        '0' || to_hex((date_part('epoch', created_at) * 1000)::bigint)
+        || to_hex(28672 + ((h >> 40) & 4095))
+        || to_hex((g & 4611686018427387903) | (1::bigint << 63))
+    )::uuid,
+    user_id,
+    (%(verbs)s::text[])[1 + ((h >> 18) & 31)] || ' ' || (%(objects)s::text[])[1 + ((h >> 23) & 31)]
+        || (%(details)s::text[])[1 + ((h >> 28) & 15)],
+    case when (h >> 32) & 3 = 0 then (%(notes)s::text[])[1 + ((h >> 34) & 7)] end,
+    completed,
+    created_at,
+    coalesce(completed_at, created_at),
+    number,
+    completed_at,
+    case when (h >> 52) & 127 = 0 then coalesce(completed_at, created_at) end
+from finished
+"""
+"""60 % are completed, after three days in the mean; one in 128 lies in the trash. 63,072,000 s are
+two years."""
+
+
+def _keep_counters(connection: Connection) -> None:
+    """Say which numbers are used, as the trigger would have done row by row."""
+    connection.execute(
+        """
+        insert into todo_auth.task_counters as c (user_id, last_number)
+        select id, last_number from seed_people where last_number > 0
+        on conflict (user_id) do update
+        set last_number = greatest(c.last_number, excluded.last_number)
+        """
+    )

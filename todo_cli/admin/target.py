@@ -1,0 +1,55 @@
+"""Which database the `todo db` commands work on: the same as everywhere, by its direct host.
+
+Migrations, dumps and session locks do not work behind a pooler in transaction mode, so the URLs
+that name a direct host go first, and Neon's pooled host is exchanged for the direct one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+
+from todo_cli.database.target import (
+    NEON_DOMAIN,
+    POOLER_SUFFIX,
+    Target,
+    chosen_direct_url,
+    direct_url,
+)
+
+MASK = "****"
+
+
+def administrative_target(flag: str | None, environ: Mapping[str, str]) -> Target | None:
+    """The database that was asked for, or None: flag, unpooled variables, the others.
+
+    Raises:
+        InvalidInput: the URL cannot be one of PostgreSQL.
+    """
+    chosen = chosen_direct_url(flag, environ)
+    return None if chosen is None else Target(*chosen)
+
+
+def is_pooled(url: str) -> bool:
+    """Whether the host is Neon's pooled one."""
+    host = urlsplit(url).hostname or ""
+    return host.endswith(NEON_DOMAIN) and host.partition(".")[0].endswith(POOLER_SUFFIX)
+
+
+def direct(target: Target) -> Target:
+    """The same database by its direct host; the same target where that is what it names."""
+    url = direct_url(target.url)
+    return target if url == target.url else Target(url, target.source)
+
+
+def masked(url: str) -> str:
+    """The URL with any password in it replaced."""
+    parts = urlsplit(url)
+    access, at, host = parts.netloc.rpartition("@")
+    user, colon, _ = access.partition(":")
+    netloc = f"{user}{colon}{MASK if colon else ''}{at}{host}"
+    fields = parse_qsl(parts.query, keep_blank_values=True)
+    if any(name == "password" for name, _ in fields):
+        hidden = [(name, MASK if name == "password" else value) for name, value in fields]
+        parts = parts._replace(query=urlencode(hidden, quote_via=quote, safe="*/"))
+    return urlunsplit(parts._replace(netloc=netloc))

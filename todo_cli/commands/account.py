@@ -1,0 +1,278 @@
+"""The commands on accounts: parse, ask for what is missing, one call, hand the result to render.
+
+A password comes from the terminal or from standard input: never from an argument or a variable,
+which other processes can read.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from todo_cli.commands.options import current_run
+from todo_cli.errors import InvalidInput, SessionEnded, TodoError, TokenFromEnvironment
+from todo_cli.values import StoreKind
+
+if TYPE_CHECKING:
+    from todo_cli.context import Run
+    from todo_cli.values import Account
+
+
+Email = Annotated[
+    str | None, typer.Option("--email", metavar="ADDRESS", help="The account's e-mail address.")
+]
+PasswordStdin = Annotated[
+    bool, typer.Option("--password-stdin", help="Read the password from standard input.")
+]
+CredentialStore = Annotated[
+    StoreKind,
+    typer.Option("--credential-store", help="Where to keep the session; a file is less safe."),
+]
+
+
+def register(
+    ctx: typer.Context,
+    email: Email = None,
+    name: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Your name, as others see it.")
+    ] = None,
+    password_stdin: PasswordStdin = False,
+    credential_store: CredentialStore = StoreKind.KEYRING,
+) -> None:
+    """Make an account, and log in to it. It is the same account on the web.
+
+    \b
+    Examples:
+      todo register
+      todo register --email ada@example.org --name "Ada Lovelace"
+      pass show todo | todo register --email ada@example.org --name Ada --password-stdin
+    """
+    run = current_run(ctx)
+    _prepare_to_log_in(run, credential_store)
+    email = run.ask("E-mail: ", option="--email") if email is None else email
+    name = run.ask("Name: ", option="--name") if name is None else name
+    password = _new_password(run, from_stdin=password_stdin)
+    account, token = run.door.register(email, name, password)
+    _keep_new_session(run, account, token, credential_store)
+
+
+def login(
+    ctx: typer.Context,
+    email: Email = None,
+    password_stdin: PasswordStdin = False,
+    with_token: Annotated[
+        bool, typer.Option("--with-token", help="Read a session token from standard input.")
+    ] = False,
+    credential_store: CredentialStore = StoreKind.KEYRING,
+) -> None:
+    """Log in to your account, the same as on the web. `--database-url` also keeps that database.
+
+    The session, and the URL with it, is kept in the system's keyring. The next commands go to the
+    database that was last given with --database-url.
+
+    \b
+    Examples:
+      todo login
+      todo login --email ada@example.org --database-url postgresql://…
+      pass show todo | todo login --email ada@example.org --password-stdin
+      todo login --with-token < token.txt
+    """
+    run = current_run(ctx)
+    if with_token and (password_stdin or email is not None):
+        raise InvalidInput("--with-token goes with neither --email nor --password-stdin.")
+    if email is None and not with_token:
+        _ask_for_database(run)
+    _prepare_to_log_in(run, credential_store)
+    if with_token:
+        token = _secret(run, "Session token: ", "--with-token", from_stdin=not run.has_terminal)
+        token = token.strip()
+        _keep(run, run.use_token(token, _kind(run, credential_store)).current(), token)
+        return
+    email = run.ask("E-mail: ", option="--email") if email is None else email
+    password = _secret(run, "Password: ", "--password-stdin", from_stdin=password_stdin)
+    account, token = run.door.log_in(email, password)
+    _keep_new_session(run, account, token, credential_store)
+
+
+def logout(
+    ctx: typer.Context,
+    everywhere: Annotated[
+        bool, typer.Option("--all", help="End every session of the account.")
+    ] = False,
+) -> None:
+    """End the session in the database, and forget it here, and the database's URL with it.
+
+    \b
+    Examples:
+      todo logout
+      todo logout --all             # also on the web and on other machines
+    """
+    run = current_run(ctx)
+    _refuse_variable(run, "log out")
+    count = _end_session(run, everywhere=everywhere) if run.login else 0
+    run.forget_login()
+    was = "Logged out of" if run.login else "Nobody was logged in on"
+    run.render.note(f"{was} {run.target.label}.")
+    if run.target.is_embedded:
+        run.render.note("The next command logs in to its local account.")
+    if run.options.json:
+        run.render.facts({"database": run.target.label, "sessions_ended": count})
+
+
+def whoami(ctx: typer.Context) -> None:
+    """Show who is logged in, on which database, where both are known from, and until when.
+
+    \b
+    Examples:
+      todo whoami
+      todo whoami --json
+    """
+    run = current_run(ctx)
+    run.render.facts(_facts(run, run.accounts.current()))
+
+
+def sessions(
+    ctx: typer.Context,
+    revoke: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="End that session; the beginning of its id will do."),
+    ] = None,
+) -> None:
+    """List the sessions of the account, here, on other machines and on the web.
+
+    \b
+    Examples:
+      todo sessions
+      todo sessions --revoke 3f2a
+    """
+    run = current_run(ctx)
+    if revoke is None:
+        run.render.sessions(run.accounts.sessions())
+        return
+    revoked = run.accounts.revoke(revoke)
+    run.render.note(f"Ended session {str(revoked.id)[:8]}.")
+    if run.options.json:
+        run.render.facts({"id": revoked.id, "revoked": True})
+
+
+def passwd(ctx: typer.Context, password_stdin: PasswordStdin = False) -> None:
+    """Change the account's password, here and on the web, and end its other sessions.
+
+    With --password-stdin, the first line is the current password, the second the new one.
+
+    \b
+    Examples:
+      todo passwd
+      todo passwd --password-stdin < two-lines.txt
+    """
+    run = current_run(ctx)
+    if password_stdin:
+        current, new = _two_lines(run)
+    else:
+        current = run.ask_secret("Current password: ", option="--password-stdin")
+        new = _new_password(run, from_stdin=False)
+    run.accounts.change_password(current, new)
+    run.render.note("The password is changed; the other sessions are ended.")
+    if run.options.json:
+        run.render.facts({"changed": True})
+
+
+def _refuse_variable(run: Run, what: str) -> None:
+    if run.settings.session_token:
+        raise TokenFromEnvironment(
+            f"Cannot {what}: TODO_SESSION_TOKEN is set, and decides who is logged in."
+        )
+
+
+def _prepare_to_log_in(run: Run, kind: StoreKind) -> None:
+    """Find out before a password is typed or sent that a session could not be kept."""
+    _refuse_variable(run, "log in")
+    if not run.target.is_embedded:
+        run.credentials.check(kind)
+
+
+def _kind(run: Run, asked: StoreKind) -> StoreKind:
+    """The embedded database uses its file without asking: its own files lie beside it."""
+    return StoreKind.FILE if run.target.is_embedded else asked
+
+
+def _ask_for_database(run: Run) -> None:
+    if run.target.is_embedded and run.has_terminal:
+        question = "Database URL (nothing for the embedded one): "
+        if url := run.ask_secret(question, option="--database-url").strip():
+            run.use_database(url)
+
+
+def _keep_new_session(run: Run, account: Account, token: str, kind: StoreKind) -> None:
+    """Keep a session that was just made, or end it."""
+    accounts = run.use_token(token, _kind(run, kind))
+    try:
+        _keep(run, account, token)
+    except TodoError:
+        accounts.log_out()
+        raise
+
+
+def _keep(run: Run, account: Account, token: str) -> None:
+    assert run.login is not None
+    kind = StoreKind(run.login.source)
+    # What is kept as the default is what was named for it, not what a variable says today.
+    run.keep_login(account, token, kind, as_default=run.options.database_url is not None)
+    if kind is StoreKind.FILE and not run.target.is_embedded:
+        run.render.note(
+            f"Warning: the session is kept in a file under {run.settings.data_dir}; "
+            "whoever can read your files can use it."
+        )
+    run.render.note(f"Logged in as {account.email} on {run.target.label}.")
+    if run.options.json:
+        run.render.facts(_facts(run, account))
+
+
+def _end_session(run: Run, *, everywhere: bool) -> int:
+    """End the session in the database; answer how many. One that has ended is no error."""
+    try:
+        if everywhere:
+            return run.accounts.log_out_everywhere()
+        run.accounts.log_out()
+    except SessionEnded:
+        return 0
+    return 1
+
+
+def _facts(run: Run, account: Account) -> dict[str, Any]:
+    return {
+        "user_id": account.user_id,
+        "email": account.email,
+        "name": account.name,
+        "database": run.target.label,
+        "database_source": run.target.source,
+        "credential_source": run.login.source if run.login else None,
+        "expires_at": account.expires_at,
+    }
+
+
+def _new_password(run: Run, *, from_stdin: bool) -> str:
+    password = _secret(run, "New password: ", "--password-stdin", from_stdin=from_stdin)
+    if not from_stdin and password != run.ask_secret("Again: ", option="--password-stdin"):
+        raise InvalidInput("The two passwords differ.")
+    return password
+
+
+def _secret(run: Run, question: str, option: str, *, from_stdin: bool) -> str:
+    if not from_stdin:
+        return run.ask_secret(question, option=option)
+    secret = run.stdin_text().removesuffix("\n").removesuffix("\r")
+    if not secret:
+        raise InvalidInput("Standard input is empty.", hint=f"{option} reads from it.")
+    return secret
+
+
+def _two_lines(run: Run) -> tuple[str, str]:
+    lines = [line.removesuffix("\r") for line in run.stdin_text().removesuffix("\n").split("\n")]
+    if len(lines) != 2 or not all(lines):
+        raise InvalidInput(
+            "Standard input does not hold two lines.",
+            hint="The first is the current password, the second the new one.",
+        )
+    return lines[0], lines[1]

@@ -1,0 +1,605 @@
+"""The commands for administrators: `todo db …`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from todo_cli.commands.options import TodoCommand, TodoGroup, current_run
+from todo_cli.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from todo_cli.admin.backup import Manifest
+    from todo_cli.admin.migrate import IndexProgress, Revision
+    from todo_cli.context import Run
+    from todo_cli.database.target import Target
+    from todo_cli.render_database import Progress
+
+db = typer.Typer(cls=TodoGroup, rich_markup_mode=None)
+"""What `app.py` shows as `todo db`, with its help."""
+
+_SECTIONS = "cache, connections, long-running, locks, tables, indexes, statements"
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only count.")]
+
+
+@db.command(cls=TodoCommand)
+def upgrade(
+    ctx: typer.Context,
+    revision: Annotated[str, typer.Argument(metavar="[REVISION]", show_default=False)] = "head",
+    sql: Annotated[bool, typer.Option("--sql", help="Print the statements instead.")] = False,
+) -> None:
+    """Bring the schema to the newest revision, or to REVISION.
+
+    Safe to run twice, by two people at once, and again after it was interrupted.
+
+    \b
+    Examples:
+      todo db upgrade
+      todo db upgrade 0004
+      todo db upgrade --sql > schema.sql
+    """
+    from todo_cli.admin import migrate
+
+    run = current_run(ctx)
+    if sql:
+        run.database_render.sql(migrate.upgrade_sql(revision))
+        return
+    target = named_target(run, prepare=False)
+    with run.database_render.progress("Upgrading") as progress:
+        migrate.upgrade(
+            target.url,
+            revision,
+            timeout_seconds=run.settings.timeout_seconds,
+            watcher=_Narrator(run, progress),
+        )
+    _show_status(run, target)
+
+
+@db.command(cls=TodoCommand)
+def downgrade(
+    ctx: typer.Context,
+    revision: Annotated[str, typer.Argument(metavar="REVISION", show_default=False)],
+    sql: Annotated[bool, typer.Option("--sql", help="Print the statements instead.")] = False,
+    yes: Yes = False,
+) -> None:
+    """Bring the schema back to REVISION; `base` removes it all. What it held is lost.
+
+    \b
+    Examples:
+      todo db downgrade 0004
+      todo db downgrade 0004 --sql
+    """
+    from todo_cli.admin import migrate
+
+    run = current_run(ctx)
+    if sql:
+        run.database_render.sql(migrate.downgrade_sql(revision))
+        return
+    target = named_target(run, prepare=False)
+    _require_yes(run, f"Go back to {revision}, and lose what newer revisions hold?", yes=yes)
+    with run.database_render.progress("Downgrading") as progress:
+        migrate.downgrade(
+            target.url,
+            revision,
+            timeout_seconds=run.settings.timeout_seconds,
+            watcher=_Narrator(run, progress),
+        )
+    _show_status(run, target)
+
+
+@db.command(cls=TodoCommand)
+def status(
+    ctx: typer.Context,
+    check: Annotated[
+        bool, typer.Option("--check", help="Exit with 1 if a revision is pending.")
+    ] = False,
+) -> None:
+    """Show the schema's revision, the newest one, and those in between.
+
+    \b
+    Examples:
+      todo db status
+      todo db status --check --json
+    """
+    run = current_run(ctx)
+    pending = _show_status(run, named_target(run, prepare=False))
+    if check and pending:
+        raise typer.Exit(1)
+
+
+@db.command(cls=TodoCommand)
+def start(ctx: typer.Context) -> None:
+    """Start the embedded server, if it is not running.
+
+    \b
+    Example:
+      todo db start
+    """
+    from todo_cli.database.embedded import EmbeddedServer
+
+    run = current_run(ctx)
+    server = EmbeddedServer(run.settings.data_dir, run.invocation.environ)
+    was_running = server.is_running()
+    server.start()
+    run.home.keep_running()
+    run.render.note("It was running already." if was_running else "The embedded server runs.")
+    if run.options.json:
+        run.database_render.facts({"running": True, "changed": not was_running})
+
+
+@db.command(cls=TodoCommand)
+def stop(ctx: typer.Context) -> None:
+    """Stop the embedded server; the next command starts it again.
+
+    \b
+    Example:
+      todo db stop
+    """
+    from todo_cli.database.embedded import EmbeddedServer
+
+    run = current_run(ctx)
+    stopped = EmbeddedServer(run.settings.data_dir, run.invocation.environ).stop()
+    run.render.note("The embedded server is stopped." if stopped else "It was not running.")
+    if run.options.json:
+        run.database_render.facts({"running": False, "changed": stopped})
+
+
+@db.command(cls=TodoCommand)
+def url(
+    ctx: typer.Context,
+    show_password: Annotated[
+        bool, typer.Option("--show-password", help="Do not mask the password.")
+    ] = False,
+) -> None:
+    """Print the URL of the database that the `db` commands work on.
+
+    \b
+    Examples:
+      todo db url
+      psql "$(todo db url --show-password)"
+    """
+    from todo_cli.admin.target import masked
+
+    run = current_run(ctx)
+    target = _target(run)
+    shown = target.url if show_password else masked(target.url)
+    if run.options.json:
+        run.database_render.facts({"url": shown, "source": target.source})
+    else:
+        run.database_render.sql(shown)
+
+
+@db.command(cls=TodoCommand)
+def seed(
+    ctx: typer.Context,
+    users: Annotated[int, typer.Option(min=1, max=10_000_000, metavar="N", help="People.")] = 10,
+    tasks: Annotated[
+        int, typer.Option(min=0, max=1_000_000_000, metavar="N", help="Tasks in all.")
+    ] = 250,
+    random_seed: Annotated[
+        int, typer.Option(min=0, max=2**62, metavar="N", help="The same seed, the same data.")
+    ] = 1,
+) -> None:
+    """Make demonstration data: people with addresses that end in .seed.example.com, and tasks.
+
+    Nobody else's tasks are touched; `todo db cleanup` removes it all again.
+
+    \b
+    Examples:
+      todo db seed
+      todo db seed --users 1000 --tasks 100000 --random-seed 7
+    """
+    from todo_cli.admin import seed as seeding
+
+    run = current_run(ctx)
+    target = named_target(run)
+    with run.database_render.progress("Seeding") as progress:
+        made = seeding.seed(
+            target.url, users=users, tasks=tasks, random_seed=random_seed, progress=progress
+        )
+    run.database_render.facts(
+        {
+            "users": made.users,
+            "tasks": made.tasks,
+            "seconds": round(made.seconds, 3),
+            "tasks_per_second": round(made.tasks_per_second),
+        }
+    )
+
+
+@db.command(cls=TodoCommand)
+def cleanup(ctx: typer.Context, yes: Yes = False) -> None:
+    """Delete the demonstration data of `todo db seed`, and nothing else.
+
+    \b
+    Example:
+      todo db cleanup --yes
+    """
+    from todo_cli.admin import seed as seeding
+
+    run = current_run(ctx)
+    target = named_target(run)
+    _require_yes(run, f"Delete everybody whose address ends in {seeding.DOMAIN}?", yes=yes)
+    with run.database_render.progress("Deleting") as progress:
+        removed = seeding.cleanup(target.url, progress=progress)
+    run.database_render.facts({"users": removed.users, "tasks": removed.tasks})
+
+
+@db.command(cls=TodoCommand)
+def schema(
+    ctx: typer.Context,
+    form: Annotated[
+        str, typer.Option("--format", metavar="FORMAT", help="mermaid, sql or json.")
+    ] = "mermaid",
+) -> None:
+    """Show the tables as they are, read from the catalog: a diagram, statements, or JSON.
+
+    \b
+    Examples:
+      todo db schema
+      todo db schema --format sql
+      todo db schema --json
+    """
+    from todo_cli.admin.connect import connected
+    from todo_cli.admin.schema import Schema
+
+    run = current_run(ctx)
+    if form not in ("mermaid", "sql", "json"):
+        raise InvalidInput(f"There is no format {form}.", hint="Take mermaid, sql or json.")
+    target = named_target(run)
+    with connected(target.url, timeout_seconds=run.settings.timeout_seconds) as connection:
+        found = Schema.read(connection)
+    if run.options.json or form == "json":
+        run.database_render.document(found.description)
+    else:
+        run.database_render.sql(found.mermaid() if form == "mermaid" else found.sql())
+
+
+@db.command(cls=TodoCommand)
+def archive(
+    ctx: typer.Context,
+    older_than: Annotated[str, typer.Option(metavar="AGE", help="30d, 8w, 1y.")] = "365d",
+    dry_run: DryRun = False,
+) -> None:
+    """Move tasks to the archive that are completed and were not touched for a year, or AGE.
+
+    Their owners see them with `todo list --archived`, and get them back with
+    `todo restore --archived`. Safe beside people at work, and to interrupt.
+
+    \b
+    Examples:
+      todo db archive --dry-run
+      todo db archive --older-than 90d
+    """
+    from todo_cli.admin import retention
+
+    run = current_run(ctx)
+    age = retention.parse_age(older_than)
+    target = named_target(run)
+    if dry_run:
+        run.database_render.facts(
+            {"tasks": retention.count_archivable(target.url, age), "dry_run": True}
+        )
+        return
+    _keep_house(run, "Archiving", lambda seen: retention.archive(target.url, age, progress=seen))
+
+
+@db.command(cls=TodoCommand)
+def purge(
+    ctx: typer.Context,
+    older_than: Annotated[str, typer.Option(metavar="AGE", help="30d, 8w, 1y.")] = "30d",
+    dry_run: DryRun = False,
+    yes: Yes = False,
+) -> None:
+    """Delete for good what has been in the trash for 30 days, or AGE. Numbers stay used.
+
+    \b
+    Examples:
+      todo db purge --dry-run
+      todo db purge --older-than 8w --yes
+    """
+    from todo_cli.admin import retention
+
+    run = current_run(ctx)
+    age = retention.parse_age(older_than)
+    target = named_target(run)
+    if dry_run:
+        run.database_render.facts(
+            {"tasks": retention.count_purgeable(target.url, age), "dry_run": True}
+        )
+        return
+    _require_yes(run, f"Delete everybody's trash older than {older_than} for good?", yes=yes)
+    _keep_house(run, "Purging", lambda seen: retention.purge(target.url, age, progress=seen))
+
+
+BackupFile = Annotated[Path, typer.Argument(metavar="FILE", show_default=False)]
+
+
+@db.command(cls=TodoCommand)
+def backup(ctx: typer.Context, file: BackupFile) -> None:
+    """Write a verified dump to FILE, and what it holds to FILE.manifest.json.
+
+    \b
+    Example:
+      todo db backup monday.dump
+    """
+    from todo_cli.admin.backup import backup as back_up
+
+    run = current_run(ctx)
+    target = named_target(run)
+    with run.database_render.progress("Dumping") as progress:
+        manifest = back_up(
+            target.url, file.absolute(), environ=run.invocation.environ, progress=progress
+        )
+    _show_manifest(run, file, manifest)
+
+
+@db.command(cls=TodoCommand)
+def restore(ctx: typer.Context, file: BackupFile) -> None:
+    """Bring a backup into an empty database: all of it, or nothing.
+
+    \b
+    Examples:
+      createdb again
+      todo db restore monday.dump --database-url postgresql:///again
+    """
+    from todo_cli.admin.backup import restore as bring_back
+
+    run = current_run(ctx)
+    target = named_target(run, prepare=False)
+    with run.database_render.progress("Restoring") as progress:
+        manifest = bring_back(
+            target.url, file.absolute(), environ=run.invocation.environ, progress=progress
+        )
+    _show_manifest(run, file, manifest)
+    if manifest.roles:
+        names = ", ".join(manifest.roles)
+        run.render.note(f"Log-in roles are not in a backup. Make them again: {names}")
+
+
+def _show_manifest(run: Run, file: Path, manifest: Manifest) -> None:
+    run.database_render.facts(
+        {
+            "file": str(file),
+            "bytes": manifest.bytes,
+            "sha256": manifest.sha256,
+            "users": manifest.tables.get("public.users", 0),
+            "tasks": manifest.tables.get("public.tasks", 0),
+            "archived_tasks": manifest.tables.get("public.tasks_archive", 0),
+            "revision": manifest.revision,
+        }
+    )
+
+
+@db.command(cls=TodoCommand)
+def health(
+    ctx: typer.Context,
+    wait: Annotated[
+        float, typer.Option(min=0, max=86_400, metavar="SECONDS", help="Wait for the database.")
+    ] = 0.0,
+) -> None:
+    """Check whether the database is fit for use; exit with 1 if a check fails, 3 if it is away.
+
+    \b
+    Examples:
+      todo db health
+      todo db health --wait 60 --json
+    """
+    from dataclasses import asdict
+
+    from todo_cli.admin.health import CheckStatus, examine
+
+    run = current_run(ctx)
+    target = named_target(run)
+    found = examine(
+        target.url,
+        now=run.now,
+        wait_seconds=wait,
+        data_dir=run.settings.data_dir if target.is_embedded else None,
+    )
+    checks = [asdict(check) for check in found.checks]
+    run.database_render.health(str(found.status), target.label, checks)
+    if found.status is CheckStatus.FAIL:
+        raise typer.Exit(1)
+
+
+@db.command(cls=TodoCommand)
+def explain(
+    ctx: typer.Context,
+    plans: Annotated[bool, typer.Option("--plans", help="Show the plans as outlines.")] = False,
+) -> None:
+    """Show how the database runs the seven query patterns for you: plan, time, target, verdict.
+
+    The statements are those of the commands, under your own session; nothing is changed.
+
+    \b
+    Examples:
+      todo db explain
+      todo db explain --plans
+      todo db explain --json
+    """
+    from todo_cli.admin.explain import explain as explained
+
+    run = current_run(ctx)
+    patterns = explained(run.database)
+    rows = [
+        {
+            "pattern": one.pattern,
+            "indexes": one.plan.indexes,
+            "milliseconds": round(one.plan.milliseconds or 0.0, 3),
+            "rows": one.plan.rows,
+            "target_milliseconds": one.target_milliseconds,
+            "ok": one.ok,
+        }
+        for one in patterns
+    ]
+    run.database_render.rows(rows)
+    if plans and not run.options.json:
+        for one in patterns:
+            run.database_render.sql(f"\n{one.pattern}\n{one.plan.text}")
+
+
+@db.command(cls=TodoCommand)
+def inspect(
+    ctx: typer.Context,
+    section: Annotated[
+        str | None, typer.Argument(metavar="[SECTION]", help=_SECTIONS, show_default=False)
+    ] = None,
+) -> None:
+    """Look into the running database: all of it, or one section.
+
+    \b
+    Examples:
+      todo db inspect
+      todo db inspect tables
+      todo db inspect locks --json
+    """
+    from todo_cli.admin.connect import connected
+    from todo_cli.admin.inspect import Section, has_statements, sees_everything
+    from todo_cli.admin.inspect import inspect as look
+
+    run = current_run(ctx)
+    if section is not None and section not in list(Section):
+        raise InvalidInput(f"There is no section {section}.", hint=f"Take one of: {_SECTIONS}")
+    sections = list(Section) if section is None else [Section(section)]
+    target = named_target(run)
+    with connected(target.url, timeout_seconds=run.settings.timeout_seconds) as connection:
+        if not sees_everything(connection):
+            run.render.note(
+                "This role is no member of pg_read_all_stats: other roles' sessions are hidden."
+            )
+        if Section.STATEMENTS in sections and not has_statements(connection):
+            run.render.note("Statements are not counted: create extension pg_stat_statements")
+        found = {str(one): look(connection, one) for one in sections}
+    run.database_render.sections(found, as_array=section is not None)
+
+
+@db.command(cls=TodoCommand)
+def grant(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The role's name.")],
+    revoke: Annotated[
+        bool, typer.Option("--revoke", help="Take the role away, and end its connections.")
+    ] = False,
+) -> None:
+    """Make a log-in role for people, and print its URL, once.
+
+    The role cannot pass row-level security and changes nothing but its person's own tasks: with
+    that URL and an account all personal commands work, and no `db` command that changes anything.
+
+    \b
+    Examples:
+      todo db grant ada
+      todo db grant ada --revoke
+    """
+    from todo_cli.admin import grants
+
+    run = current_run(ctx)
+    target = named_target(run)
+    if revoke:
+        grants.revoke(target.url, name)
+        run.render.note(f"Took away the role {name}.")
+        if run.options.json:
+            run.render.facts({"role": name, "revoked": True})
+        return
+    url = grants.grant(target.url, name)
+    if run.options.json or run.render.is_terminal:
+        run.render.note("This URL is shown once; it holds the role's password.")
+    if run.options.json:
+        run.render.facts({"role": name, "url": url, "database": target.label})
+    else:
+        run.render.line(url)
+
+
+@db.command("grants", cls=TodoCommand)
+def list_grants(ctx: typer.Context) -> None:
+    """List the log-in roles for people that `todo db grant` made.
+
+    \b
+    Examples:
+      todo db grants
+      todo db grants --json
+    """
+    from todo_cli.admin import grants
+
+    run = current_run(ctx)
+    names = grants.granted(named_target(run).url)
+    run.database_render.rows([{"role": name} for name in names])
+
+
+def named_target(run: Run, *, prepare: bool = True) -> Target:
+    """The database to work on, named on stderr; the embedded one is made and started.
+
+    Migrated is nothing but the embedded one, and that only where `prepare` says so: what belongs
+    to a team is changed by nobody's accident.
+    """
+    target = _target(run)
+    run.render.note(f"Target: {target.label}")
+    if target.is_embedded and prepare:
+        run.prepare_embedded()
+    if target.is_embedded:
+        run.home.start()
+    return target
+
+
+def _target(run: Run) -> Target:
+    from todo_cli.admin.target import administrative_target, direct
+
+    given = administrative_target(run.options.database_url, run.invocation.environ) or run.target
+    target = direct(given)
+    if target != given:
+        run.render.note("That is the pooled host; this needs the direct one, which is taken.")
+    return target
+
+
+def _require_yes(run: Run, question: str, *, yes: bool) -> None:
+    if not yes and not run.confirm(question, option="--yes"):
+        run.render.note("Nothing was changed.")
+        raise typer.Exit(1)
+
+
+def _keep_house(run: Run, what: str, work: Callable[[Progress], int]) -> None:
+    """Do it under a bar, and tell how many tasks it was and how fast."""
+    started = time.perf_counter()
+    with run.database_render.progress(what) as progress:
+        tasks = work(progress)
+    seconds = time.perf_counter() - started
+    rate = round(tasks / seconds) if seconds else 0
+    run.database_render.facts(
+        {"tasks": tasks, "seconds": round(seconds, 3), "tasks_per_second": rate}
+    )
+
+
+def _show_status(run: Run, target: Target) -> bool:
+    """Show where the schema stands; answer whether something is pending."""
+    from todo_cli.admin import migrate
+
+    found = migrate.status(target.url, timeout_seconds=run.settings.timeout_seconds)
+    render = run.database_render
+    if render.wants_json:
+        pending = [{"revision": one.revision, "title": one.title} for one in found.pending]
+        render.document({"current": found.current, "head": found.head, "pending": pending})
+    else:
+        names = [f"{one.revision} {one.title}" for one in found.pending]
+        render.facts({"current": found.current, "head": found.head, "pending": names})
+    return bool(found.pending)
+
+
+class _Narrator:
+    """Tells the person what the migrations do."""
+
+    def __init__(self, run: Run, progress: Progress) -> None:
+        self._run = run
+        self._progress = progress
+
+    def applied(self, revision: Revision, *, is_upgrade: bool) -> None:
+        verb = "Applied" if is_upgrade else "Took back"
+        self._run.render.note(f"{verb} {revision.revision}: {revision.title}")
+
+    def building(self, progress: IndexProgress) -> None:
+        self._progress(progress.done, progress.total or None, f"{progress.index}: {progress.phase}")

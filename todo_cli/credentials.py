@@ -1,0 +1,307 @@
+"""Where sessions are kept: the keyring, or a file that only its owner can read.
+
+The only importer of `keyring`, which costs a fifth of a second: which store keeps what, and which
+database is the default one, stands in a small index that holds no secret, so that whoever keeps
+nothing in a keyring never waits for one. One entry per database, whole: user id, e-mail, token
+and the database's URL.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import threading
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+from urllib.parse import quote
+
+from todo_cli.errors import CredentialStoreError
+from todo_cli.values import StoreKind
+
+T = TypeVar("T")
+
+LONGEST_FILE_NAME = 200
+"""Room is left for what is put behind it; file systems take 255 bytes."""
+
+KEYRING_SERVICE = "todo"
+KEYRING_TIMEOUT_SECONDS = 3.0
+"""For each question. A keyring without anybody to unlock it may wait for ever."""
+
+
+@dataclass(frozen=True)
+class Credential:
+    """What is kept of a log-in. `repr` shows no secret."""
+
+    user_id: str
+    email: str
+    token: str
+    database_url: str | None
+
+    def __repr__(self) -> str:
+        return f"Credential({self.email!r})"
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Credential | None:
+        """The credential that a text holds, None if it is rubbish."""
+        try:
+            held = json.loads(text)
+            credential = cls(**held)
+        except (ValueError, TypeError):
+            return None
+        required = (credential.user_id, credential.email, credential.token)
+        if not all(isinstance(value, str) and value for value in required):
+            return None
+        return credential if isinstance(credential.database_url, str | None) else None
+
+
+class RubbishCredential(CredentialStoreError):
+    """What is kept is no session. Logging in again replaces it."""
+
+
+class Store(Protocol):
+    """Keeps one credential under each name. Every method may raise `CredentialStoreError`."""
+
+    def load(self, name: str) -> Credential | None: ...
+
+    def save(self, name: str, credential: Credential) -> None: ...
+
+    def delete(self, name: str) -> None:
+        """Forget what is kept under the name, if anything is."""
+
+
+class FileStore:
+    """Files of mode 0600 in a folder of mode 0700."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def path(self, name: str) -> Path:
+        file_name = quote(name, safe="")
+        if len(file_name) > LONGEST_FILE_NAME:
+            import hashlib
+
+            file_name = hashlib.sha256(name.encode()).hexdigest()
+        return self._folder / f"{file_name}.json"
+
+    def load(self, name: str) -> Credential | None:
+        path = self.path(name)
+        text = _read_private(path)
+        if text is None:
+            return None
+        credential = Credential.from_json(text)
+        if credential is None:
+            raise _rubbish(str(path))
+        return credential
+
+    def save(self, name: str, credential: Credential) -> None:
+        _write_private(self.path(name), credential.to_json())
+
+    def delete(self, name: str) -> None:
+        try:
+            self.path(name).unlink(missing_ok=True)
+        except OSError as error:
+            raise CredentialStoreError(f"{self.path(name)} cannot be removed.") from error
+
+
+class KeyringStore:
+    """The system's keyring, given up when it does not answer."""
+
+    def __init__(self, timeout_seconds: float = KEYRING_TIMEOUT_SECONDS) -> None:
+        self._timeout_seconds = timeout_seconds
+
+    def load(self, name: str) -> Credential | None:
+        text = self._ask(lambda keyring: keyring.get_password(KEYRING_SERVICE, name))
+        if text is None:
+            return None
+        credential = Credential.from_json(text)
+        if credential is None:
+            raise _rubbish(f"The keyring's entry for {name}")
+        return credential
+
+    def save(self, name: str, credential: Credential) -> None:
+        text = credential.to_json()
+
+        def set_and_look(keyring: Any) -> bool:
+            keyring.set_password(KEYRING_SERVICE, name, text)
+            # There is a backend that takes everything and keeps nothing.
+            return bool(keyring.get_password(KEYRING_SERVICE, name) == text)
+
+        if not self._ask(set_and_look):
+            raise CredentialStoreError("The keyring did not keep the session.")
+
+    def delete(self, name: str) -> None:
+        def delete_if_there(keyring: Any) -> None:
+            if keyring.get_password(KEYRING_SERVICE, name) is not None:
+                keyring.delete_password(KEYRING_SERVICE, name)
+
+        self._ask(delete_if_there)
+
+    def check(self) -> None:
+        """Raise `CredentialStoreError` where there is no keyring that answers."""
+        self._ask(lambda keyring: keyring.get_password(KEYRING_SERVICE, ""))
+
+    def _ask(self, question: Callable[[Any], T]) -> T:
+        """Put a question to the keyring, in a thread that is left behind if it hangs.
+
+        Finding a backend talks to the desktop too, so the import is part of the question.
+        """
+        answers: list[T] = []
+        errors: list[Exception] = []
+
+        def ask() -> None:
+            try:
+                import keyring
+
+                answers.append(question(keyring))
+            except Exception as error:  # a backend may raise anything
+                errors.append(error)
+
+        # A daemon: the process can end while it hangs.
+        thread = threading.Thread(target=ask, name="keyring", daemon=True)
+        thread.start()
+        thread.join(self._timeout_seconds)
+        if thread.is_alive():
+            raise CredentialStoreError(
+                f"The keyring did not answer within {self._timeout_seconds:g} seconds."
+            )
+        if errors:
+            raise CredentialStoreError(_what_is_wrong(errors[0])) from errors[0]
+        return answers[0]
+
+
+class CredentialBook:
+    """All that is kept on this machine: which store keeps which database's session."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._index_file = data_dir / "logins.json"
+        self._stores: dict[StoreKind, Store] = {
+            StoreKind.KEYRING: KeyringStore(),
+            StoreKind.FILE: file_store(data_dir),
+        }
+
+    def default_url(self) -> str | None:
+        """The URL of the database that `todo login --database-url` made the default one."""
+        name = self._index()["default"]
+        found = None if name is None else self.find(name)
+        return None if found is None else found[0].database_url
+
+    def find(self, name: str) -> tuple[Credential, StoreKind] | None:
+        """What is kept for a database, and where."""
+        kind = self._index()["stores"].get(name)
+        if kind is None:
+            return None
+        credential = self._stores[StoreKind(kind)].load(name)
+        return None if credential is None else (credential, StoreKind(kind))
+
+    def keep(self, name: str, credential: Credential, kind: StoreKind, *, as_default: bool) -> None:
+        """Keep a credential, in place of what was kept under the name."""
+        self._stores[kind].save(name, credential)
+        index = self._index()
+        before = index["stores"].get(name)
+        index["stores"][name] = kind.value
+        if as_default:
+            index["default"] = name
+        self._write_index(index)
+        if before not in (None, kind.value):
+            self._stores[StoreKind(before)].delete(name)
+
+    def forget(self, name: str) -> None:
+        """Keep nothing for a database any more; it is not the default one either."""
+        index = self._index()
+        kind = index["stores"].pop(name, None)
+        if kind is not None:
+            self._stores[StoreKind(kind)].delete(name)
+        if index["default"] == name:
+            index["default"] = None
+        self._write_index(index)
+
+    def check(self, kind: StoreKind) -> None:
+        """Raise `CredentialStoreError` where that store cannot keep anything now."""
+        store = self._stores[kind]
+        if isinstance(store, KeyringStore):
+            store.check()
+
+    def _index(self) -> dict[str, Any]:
+        try:
+            text = _read_private(self._index_file)
+            index = json.loads(text or "{}")
+            stores = {str(name): StoreKind(kind) for name, kind in index["stores"].items()}
+            default = index["default"]
+        except (RubbishCredential, ValueError, KeyError, TypeError, AttributeError):
+            return {"default": None, "stores": {}}
+        return {
+            "default": default if default in stores else None,
+            "stores": {name: kind.value for name, kind in stores.items()},
+        }
+
+    def _write_index(self, index: dict[str, Any]) -> None:
+        _write_private(self._index_file, json.dumps(index))
+
+
+def file_store(data_dir: Path) -> FileStore:
+    return FileStore(data_dir / "credentials")
+
+
+def _what_is_wrong(error: Exception) -> str:
+    """A sentence of ours: a backend's own words may hold what it was given."""
+    names = {cls.__name__ for cls in type(error).__mro__}
+    if "NoKeyringError" in names:
+        return "There is no keyring on this machine."
+    if "KeyringLocked" in names:
+        return "The keyring is locked."
+    return "The keyring failed."
+
+
+def _rubbish(what: str) -> RubbishCredential:
+    return RubbishCredential(
+        f"{what} holds something that is no session.", hint="Log in again: todo login"
+    )
+
+
+def _read_private(path: Path) -> str | None:
+    """The text of a file of ours; None where there is none.
+
+    Raises:
+        CredentialStoreError: it cannot be read, or others can read it too.
+        RubbishCredential: it is not text.
+    """
+    try:
+        with path.open(encoding="utf-8") as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            text = file.read()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except ValueError as error:
+        raise _rubbish(str(path)) from error
+    except OSError as error:
+        raise CredentialStoreError(
+            f"{path} cannot be read.", hint="Remove it, and log in again: todo login"
+        ) from error
+    if os.name == "posix" and mode & 0o077:
+        raise CredentialStoreError(
+            f"{path} can be read by others (mode {mode:04o}).",
+            hint=f"Close it with: chmod 600 {path}",
+        )
+    return text
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner can read, whole or not at all."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
+    try:
+        if not path.parent.is_dir():
+            path.parent.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+        temporary.unlink(missing_ok=True)  # of a killed command; an old mode must not stay
+        with open(os.open(temporary, flags, 0o600), "w", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise CredentialStoreError(f"{path} cannot be written.") from error

@@ -1,0 +1,168 @@
+"""What the `todo db` commands say: kept apart, since few people ever load it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from todo_cli.render import Renderer, _make_console, _plain_table, _text
+from todo_cli.values import printable
+
+Progress = Callable[[int, int | None, str], None]
+"""Done so far, in all (None where nobody knows), and what is being done now."""
+
+
+class DatabaseRenderer(Renderer):
+    """Writes what administrators read."""
+
+    def document(self, document: Any) -> None:
+        """One JSON document."""
+        self._document(document)
+
+    @property
+    def wants_json(self) -> bool:
+        return self._json
+
+    def sql(self, text: str) -> None:
+        """Statements or another program's text, as they are."""
+        self._stdout.write(text if text.endswith("\n") else text + "\n")
+
+    def facts(self, facts: Mapping[str, Any]) -> None:
+        """Names and values: JSON, two columns on a terminal, or tab-separated lines."""
+        if self._json:
+            self._document(dict(facts))
+        elif self.is_terminal:
+            table = _plain_table(header=False)
+            table.add_column(style="dim", no_wrap=True)
+            table.add_column(overflow="fold")
+            for name, value in facts.items():
+                table.add_row(name.replace("_", " "), _text(printable(_shown(value))))
+            self._console().print(table)
+        else:
+            for name, value in facts.items():
+                self._stdout.write(f"{name}\t{_cell(value)}\n")
+
+    def rows(self, rows: Sequence[Mapping[str, Any]], *, nothing: str = "Nothing.") -> None:
+        """Records of the same fields: a JSON array, a table, or tab-separated lines."""
+        if self._json:
+            self._document([dict(row) for row in rows])
+        elif not self.is_terminal:
+            for row in rows:
+                self._stdout.write("\t".join(_cell(value) for value in row.values()) + "\n")
+        elif not rows:
+            self.note(nothing)
+        else:
+            self._console().print(_table(rows))
+
+    def sections(
+        self, sections: Mapping[str, Sequence[Mapping[str, Any]]], *, as_array: bool
+    ) -> None:
+        """Several lists of records, each under its name; `as_array` where it is just one."""
+        if self._json and not as_array:
+            self._document({name: [dict(row) for row in rows] for name, rows in sections.items()})
+            return
+        for name, rows in sections.items():
+            if self.is_terminal:
+                self._console().print(_text(name), style="bold underline")
+            if as_array or self.is_terminal:
+                self.rows(rows)
+            else:
+                self.rows([{"section": name, **row} for row in rows])
+
+    def health(self, status: str, target: str, checks: Sequence[Mapping[str, Any]]) -> None:
+        """The checks: on a terminal what is well in short, with the hint for what is not."""
+        if self._json:
+            document = [dict(check) for check in checks]
+            self._document({"status": status, "target": target, "checks": document})
+            return
+        if not self.is_terminal:
+            for check in checks:
+                self._stdout.write("\t".join(_cell(value) for value in check.values()) + "\n")
+            return
+        console = self._console()
+        table = _plain_table(header=False)
+        table.add_column(no_wrap=True)
+        table.add_column(no_wrap=True)
+        table.add_column(overflow="fold", ratio=1)
+        for check in checks:
+            sign, style = _SIGNS[str(check["status"])]
+            said = f"{check['message']} {check['hint'] or ''}".strip()
+            table.add_row(_text(sign), _text(check["name"]), _text(printable(said)), style=style)
+        console.print(table)
+        console.print(_text(f"{status}: {target}"), style="bold")
+
+    @contextmanager
+    def progress(self, what: str) -> Iterator[Progress]:
+        """A bar on a terminal with the rate and the time left; nothing elsewhere."""
+        if self._quiet or not self._stderr.isatty():
+            yield lambda *_: None
+            return
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TextColumn("{task.fields[figures]}", markup=False),
+            TimeRemainingColumn(),
+        )
+        console = _make_console(self._stderr, self._environ)
+        with Progress(*columns, console=console, transient=True) as bar:
+            task = bar.add_task(what, total=None, figures="")
+
+            def advance(done: int, total: int | None, now: str) -> None:
+                speed = bar.tasks[0].speed
+                rate = f" {speed:,.0f}/s" if speed else ""
+                bar.update(
+                    task,
+                    completed=done,
+                    total=total,
+                    description=now or what,
+                    figures=f"{done:,}{rate}",
+                )
+
+            yield advance
+
+
+_SIGNS = {"ok": ("✓", None), "warn": ("!", "yellow"), "fail": ("✗", "red")}
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> Any:
+    table = _plain_table()
+    for name, value in rows[0].items():
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        table.add_column(
+            name.replace("_", " "), justify="right" if is_number else "left", overflow="fold"
+        )
+    for row in rows:
+        table.add_row(*(_text(printable(_shown(value))) for value in row.values()))
+    return table
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.2f}"
+    if isinstance(value, list | tuple):
+        return ", ".join(_shown(part) for part in value) or "–"
+    return str(value)
+
+
+def _cell(value: Any) -> str:
+    """A field of a record: plain figures, and no tab or line break inside."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list | tuple):
+        return ",".join(_cell(part) for part in value)
+    escapes = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
+    text = str(value)
+    if not any(character in text for character in "\t\n\r"):
+        return text
+    return "".join(escapes.get(character, character) for character in text)
