@@ -243,7 +243,17 @@ def cli(request: pytest.FixtureRequest, database_url: str, alice: Person) -> Cli
     Once in this process, and once as a process of its own that the agent answers.
     """
     run = _run_here if request.param == "here" else _RunByAgent(request)
+    return _typed_by(alice, database_url, run)
 
+
+@pytest.fixture
+def cli_here(database_url: str, alice: Person) -> Cli:
+    """As `cli`, in this process alone: for tests that put a double in the place of a keyring or of
+    the name service, which another process does not see."""
+    return _typed_by(alice, database_url, _run_here)
+
+
+def _typed_by(alice: Person, database_url: str, run: Callable[..., Result]) -> Cli:
     def call(
         *words: str,
         stdin: str | bytes = "",
