@@ -29,6 +29,7 @@ def run_offline() -> None:
         target_metadata=METADATA,
         output_buffer=context.config.attributes.get("output_buffer"),
         literal_binds=True,
+        dialect_opts={"paramstyle": "named"},  # psycopg's own would double every % sign
         transaction_per_migration=True,
     )
     with context.begin_transaction():

@@ -11,7 +11,7 @@ import itertools
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ import keyring.backends.fail
 import psycopg
 import pytest
 
+from tests.support.agent import AgentHome
 from tests.support.keyrings import WorkingKeyring
 from tests.support.neon import Neon, running_neon
 from tests.support.people import Person, sign_up
@@ -43,6 +44,7 @@ def empty_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     home.mkdir(exist_ok=True)
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("TZ", "UTC")
+    monkeypatch.setenv("TODO_AGENT", "0")  # no test leaves an agent behind
     return home
 
 
@@ -221,12 +223,37 @@ class Result:
 Cli = Callable[..., Result]
 
 
-@pytest.fixture
-def cli(database_url: str, alice: Person) -> Cli:
-    """Run a command line as Alice, in this process; on a terminal of `columns` where given."""
-    from todo_cli.app import run
-    from todo_cli.context import Invocation
+@pytest.fixture(scope="session")
+def agent_home() -> Iterator[AgentHome]:
+    """A home with an agent, for all tests: only the databases of its callers differ."""
+    folder = Path(tempfile.mkdtemp(prefix="todo-agent-"))
+    home = AgentHome(folder)
+    try:
+        home.begin()
+        yield home
+    finally:
+        home.end()
+        shutil.rmtree(folder)
 
+
+@pytest.fixture(params=["here", "agent"])
+def cli(request: pytest.FixtureRequest, database_url: str, alice: Person) -> Cli:
+    """Run a command line as Alice; on a terminal of `columns` where given.
+
+    Once in this process, and once as a process of its own that the agent answers.
+    """
+    run = _run_here if request.param == "here" else _RunByAgent(request)
+    return _typed_by(alice, database_url, run)
+
+
+@pytest.fixture
+def cli_here(database_url: str, alice: Person) -> Cli:
+    """As `cli`, in this process alone: for tests that put a double in the place of a keyring or of
+    the name service, which another process does not see."""
+    return _typed_by(alice, database_url, _run_here)
+
+
+def _typed_by(alice: Person, database_url: str, run: Callable[..., Result]) -> Cli:
     def call(
         *words: str,
         stdin: str | bytes = "",
@@ -234,21 +261,55 @@ def cli(database_url: str, alice: Person) -> Cli:
         environ: dict[str, str] | None = None,
         person: Person | None = None,
     ) -> Result:
-        is_terminal = columns is not None
         content = stdin.encode() if isinstance(stdin, str) else stdin
-        streams = [
-            _Stream(content, is_terminal=is_terminal),
-            _Stream(is_terminal=is_terminal),
-            _Stream(is_terminal=is_terminal),
-        ]
         settings = {
-            **os.environ,
             "TODO_DATABASE_URL": database_url,
             "TODO_SESSION_TOKEN": (person or alice).token,
             "COLUMNS": str(columns or ""),
             **(environ or {}),
         }
-        code = run(Invocation(list(words), settings, *streams))
-        return Result(code, streams[1].text(), streams[2].text())
+        return run(words, content, columns, settings)
 
     return call
+
+
+def _run_here(
+    words: Sequence[str], stdin: bytes, columns: int | None, environ: dict[str, str]
+) -> Result:
+    from todo_cli.app import run
+    from todo_cli.context import Invocation
+
+    is_terminal = columns is not None
+    streams = [
+        _Stream(stdin, is_terminal=is_terminal),
+        _Stream(is_terminal=is_terminal),
+        _Stream(is_terminal=is_terminal),
+    ]
+    code = run(Invocation(list(words), {**os.environ, **environ}, *streams))
+    return Result(code, streams[1].text(), streams[2].text())
+
+
+class _RunByAgent:
+    """The same by a client process and the agent; what the agent hands back, the process does."""
+
+    def __init__(self, request: pytest.FixtureRequest) -> None:
+        self._home: AgentHome = request.getfixturevalue("agent_home")
+
+    def __call__(
+        self, words: Sequence[str], stdin: bytes, columns: int | None, environ: dict[str, str]
+    ) -> Result:
+        if not _can_be_typed([*words, *environ.values()]):
+            return _run_here(words, stdin, columns, environ)
+        here = {name: os.environ[name] for name in ("VISUAL", "EDITOR") if name in os.environ}
+        answer = self._home.todo(
+            *words, stdin=stdin, columns=columns, environ={"TERM": "xterm", **here, **environ}
+        )
+        return Result(answer.exit_code, answer.stdout, answer.stderr)
+
+
+def _can_be_typed(words: Sequence[str]) -> bool:
+    """Whether the system can hand them to a process: no zero bytes, nothing but text."""
+    try:
+        return not any(b"\0" in os.fsencode(word) for word in words)
+    except UnicodeEncodeError:
+        return False

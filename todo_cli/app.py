@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from todo_cli import __version__
-from todo_cli.commands import account, tasks
+from todo_cli.commands import account, agent, tasks
+from todo_cli.commands.completion import COMPLETE_VARIABLE, complete
 from todo_cli.commands.options import TodoCommand, TodoGroup, current_run
-from todo_cli.context import Invocation, Run
+from todo_cli.context import Databases, Invocation, OwnDatabases, Run
 from todo_cli.errors import ClosedPipe, ExitCode, InvalidInput, TodoError
 from todo_cli.render import write_error
 
@@ -70,6 +73,7 @@ for _function in (
 ):
     app.command(_function.__name__.rstrip("_"), cls=TodoCommand)(_function)
 app.command("ls", cls=TodoCommand, hidden=True)(tasks.list_)
+app.add_typer(agent.app, name="agent")
 
 
 class DatabaseGroup(TodoGroup):
@@ -94,10 +98,15 @@ app.add_typer(
 )
 
 
-def run(invocation: Invocation) -> int:
-    """Run one command line to its end; answer its exit code. Raises nothing that is expected."""
-    current = Run(invocation)
+def run(invocation: Invocation, databases: Databases | None = None) -> int:
+    """Run one command line to its end; answer its exit code. Raises nothing that is expected.
+
+    With `databases` it is run for a caller elsewhere, and may raise `HandBack`.
+    """
+    current = Run(invocation, databases=databases or OwnDatabases(), is_guest=bool(databases))
     try:
+        if COMPLETE_VARIABLE in invocation.environ:
+            return complete(current, command_tree())
         code = _dispatch(current)
         invocation.stdout.flush()
         return code
@@ -113,10 +122,17 @@ def run(invocation: Invocation) -> int:
         current.close()
 
 
-def _dispatch(run: Run) -> int:
+@functools.cache
+def command_tree() -> TyperGroup:
+    """All commands. They keep nothing of a run, so that many can share them."""
     command = typer.main.get_command(app)
+    assert isinstance(command, TyperGroup)
+    return command
+
+
+def _dispatch(run: Run) -> int:
     try:
-        code = command.main(
+        code = command_tree().main(
             args=list(run.invocation.argv), prog_name="todo", standalone_mode=False, obj=run
         )
     except typer.Abort as error:

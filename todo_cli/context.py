@@ -13,17 +13,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, TextIO, TypeVar
+from typing import TYPE_CHECKING, Protocol, TextIO, TypeVar
 
 from todo_cli.config import TOKEN_VARIABLE, Settings
-from todo_cli.errors import InvalidInput
+from todo_cli.errors import InvalidInput, NotLoggedIn
 from todo_cli.render import Renderer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from todo_cli.accounts import Accounts
     from todo_cli.admin.home import EmbeddedHome
     from todo_cli.credentials import CredentialBook
-    from todo_cli.database.session import Database
+    from todo_cli.database.session import Database, Waiting
     from todo_cli.database.target import Target
     from todo_cli.render_database import DatabaseRenderer
     from todo_cli.repository import TaskRepository
@@ -49,6 +51,55 @@ class Invocation:
             if reconfigure is not None:
                 reconfigure(encoding="utf-8", errors="backslashreplace")
         return cls(sys.argv[1:], os.environ, sys.stdin, sys.stdout, sys.stderr)
+
+
+class HandBack(BaseException):
+    """A run that came from elsewhere needs its caller's own process; nothing was done yet.
+
+    No Exception: nobody on the way may take it for a failure.
+    """
+
+
+class Databases(Protocol):
+    """Where runs take their databases from, and give them back."""
+
+    def lend(
+        self,
+        url: str,
+        *,
+        session_token: str | None,
+        timeout_seconds: float,
+        revive: Callable[[], None] | None = None,
+        waiting: Waiting | None = None,
+    ) -> Database: ...
+
+    def take_back(self, database: Database) -> None: ...
+
+
+class OwnDatabases:
+    """Each run opens its own and closes it."""
+
+    def lend(
+        self,
+        url: str,
+        *,
+        session_token: str | None,
+        timeout_seconds: float,
+        revive: Callable[[], None] | None = None,
+        waiting: Waiting | None = None,
+    ) -> Database:
+        from todo_cli.database.session import Database
+
+        return Database(
+            url,
+            session_token=session_token,
+            timeout_seconds=timeout_seconds,
+            revive=revive,
+            waiting=waiting,
+        )
+
+    def take_back(self, database: Database) -> None:
+        database.close()
 
 
 @dataclass
@@ -78,10 +129,14 @@ class Login:
 
 @dataclass
 class Run:
-    """One run. Whoever makes it closes it."""
+    """One run. Whoever makes it closes it. A guest runs in a process that is not its caller's."""
 
     invocation: Invocation
     options: Options = field(default_factory=Options)
+    databases: Databases = field(default_factory=OwnDatabases)
+    is_guest: bool = False
+    is_completing: bool = False
+    """A shell asks for completions: nothing is made, asked or said."""
 
     @cached_property
     def settings(self) -> Settings:
@@ -224,6 +279,8 @@ class Run:
         stdin = self.invocation.stdin
         if stdin is None or stdin.closed:
             raise InvalidInput("There is no standard input to read.")
+        if stdin.isatty():
+            self.require_own_process()
         try:
             return stdin.buffer.read().decode("utf-8-sig")
         except UnicodeDecodeError as error:
@@ -277,7 +334,16 @@ class Run:
         stdin = self.invocation.stdin
         return stdin is not None and stdin.isatty() and self.invocation.stderr.isatty()
 
+    def require_own_process(self) -> None:
+        """Before a prompt, an editor or a long work: go back to the caller's process, if elsewhere.
+
+        Called before anything is changed, since the command is then run again from its start.
+        """
+        if self.is_guest:
+            raise HandBack
+
     def _terminal(self, question: str, option: str) -> TextIO:
+        self.require_own_process()
         stdin = self.invocation.stdin
         if stdin is None or not self.has_terminal:
             raise InvalidInput(
@@ -288,7 +354,7 @@ class Run:
     def close(self) -> None:
         for name in ("database", "_nobodys_database"):
             if name in self.__dict__:
-                self.__dict__[name].close()
+                self.databases.take_back(self.__dict__[name])
 
     @cached_property
     def home(self) -> EmbeddedHome:
@@ -305,18 +371,20 @@ class Run:
         if not self.target.is_embedded:
             return ""
         token = self.home.session_token()
-        if token is None and self.home.is_made:
-            token = self.home.prepare()
-        elif token is None:
-            self.render.note("Making a database for your tasks …")
-            token = self.home.prepare()
-            self.render.note(f"Your tasks live in {self.settings.data_dir} (PostgreSQL).")
+        if token is not None:
+            return token
+        if self.is_completing:
+            raise NotLoggedIn("There is no database yet.")
+        self.require_own_process()
+        if self.home.is_made:
+            return self.home.prepare()
+        self.render.note("Making a database for your tasks …")
+        token = self.home.prepare()
+        self.render.note(f"Your tasks live in {self.settings.data_dir} (PostgreSQL).")
         return token
 
     def _make_database(self, token: str | None) -> Database:
-        from todo_cli.database.session import Database
-
-        return Database(
+        return self.databases.lend(
             self.target.url,
             session_token=token,
             timeout_seconds=self.settings.timeout_seconds,

@@ -46,6 +46,8 @@ TASK_FIELDS = (
 MOST_CHART_ROWS = 31
 MIN_TITLE_WIDTH = 10
 COLUMN_GAP = 2
+_BOLD, _DIM, _CYAN, _DIM_CYAN = "1", "2", "36", "2;36"
+"""Parameters of SGR, which sets a terminal's style (ECMA-48, 8.3.117)."""
 NARROW = 60
 """Below this many columns the times are left out of a table, so that titles keep their room."""
 
@@ -141,35 +143,56 @@ class Renderer:
         if not page.tasks:
             self.note(_nothing_found(query))
             return
-        console = self._console()
-        console.print(self._table(page.tasks, query, console.width))
+        styled = _has_colour(self._stdout, self._environ)
+        width = _width(self._stdout, self._environ)
+        lines = list(self._table(page.tasks, query, width, styled=styled))
         if page.total is not None and page.total > len(page.tasks):
             last = page.tasks[-1].number
             cut = f"{len(page.tasks):,} of {page.total:,}. The next page: --after {last}"
-            console.print(_text(cut), style="dim")
+            lines.append(_styled(cut, _DIM, styled))
+        self._stdout.write("".join(f"{line}\n" for line in lines))
 
-    def _table(self, tasks: Sequence[Task], query: TaskQuery, width: int) -> Table:
-        """Numbers and times keep their width; the title is what is cut to fit."""
+    def _table(
+        self, tasks: Sequence[Task], query: TaskQuery, width: int, *, styled: bool
+    ) -> Iterator[str]:
+        """Numbers and times keep their width; the title is what is cut to fit.
+
+        Not Rich's table: this is what people wait for most often, and that one takes as long as
+        the rest of the command, and as long again to import.
+        """
+        from rich.cells import cell_len
+
         with_status = query.state is TaskState.ALL
-        times = [relative_time(_time_shown(task, query), self._now) for task in tasks]
         heading = _time_heading(query) if width >= NARROW else ""
-        fixed = [max(len(str(task.number)) for task in tasks)]
-        fixed += [1] * with_status
-        fixed += [max(len(heading), *map(len, times))] * bool(heading)
-        table = _plain_table()
-        table.add_column("#", justify="right", style="cyan", no_wrap=True)
-        if with_status:
-            table.add_column("", no_wrap=True)
-        room = max(MIN_TITLE_WIDTH, width - sum(fixed) - COLUMN_GAP * len(fixed))
-        table.add_column("Task", no_wrap=True, overflow="ellipsis", max_width=room)
-        if heading:
-            table.add_column(heading, no_wrap=True, style="dim")
-        for task, time in zip(tasks, times, strict=True):
-            status = ["✓" if task.completed else "·"] if with_status else []
-            cells = [str(task.number), *status, printable(task.title), time]
-            faded = "dim" if with_status and task.completed else None
-            table.add_row(*map(_text, cells[: len(table.columns)]), style=faded)
-        return table
+        titles = [printable(task.title) for task in tasks]
+        times = [relative_time(_time_shown(task, query), self._now) for task in tasks]
+        number_width = max(len(str(task.number)) for task in tasks)
+        time_width = max(len(heading), *map(len, times))
+        taken = number_width + COLUMN_GAP
+        taken += (1 + COLUMN_GAP) * with_status + (time_width + COLUMN_GAP) * bool(heading)
+        room = max(MIN_TITLE_WIDTH, width - taken)
+        title_width = min(room, max(len("Task"), *map(cell_len, titles)))
+
+        def row(number: str, status: str, title: str, time: str) -> Iterator[str]:
+            yield number.rjust(number_width)
+            if with_status:
+                yield status
+            yield _fitted(title, title_width)
+            if heading:
+                yield time.ljust(time_width)
+
+        gap = " " * COLUMN_GAP
+        yield _styled(gap.join(row("#", " ", "Task", heading)), _BOLD, styled)
+        for task, title, time in zip(tasks, titles, times, strict=True):
+            number, *cells = row(str(task.number), "✓" if task.completed else "·", title, time)
+            faded = with_status and task.completed
+            if faded:
+                last = _styled(gap.join(["", *cells]), _DIM, styled)
+            elif heading:
+                last = gap.join(["", *cells[:-1], _styled(cells[-1], _DIM, styled)])
+            else:
+                last = gap.join(["", *cells])
+            yield _styled(number, _DIM_CYAN if faded else _CYAN, styled) + last
 
     def task(self, task: Task) -> None:
         """One task, everything about it."""
@@ -512,6 +535,19 @@ def _time_shown(task: Task, query: TaskQuery) -> datetime:
         TaskState.TRASH: task.deleted_at,
     }
     return shown.get(query.state) or task.created_at
+
+
+def _fitted(text: str, width: int) -> str:
+    """Text in exactly so many columns: cut with an ellipsis, or filled with spaces."""
+    from rich.cells import cell_len, set_cell_size
+
+    if cell_len(text) > width:
+        return set_cell_size(set_cell_size(text, width - 1) + "…", width)
+    return set_cell_size(text, width)
+
+
+def _styled(text: str, style: str, styled: bool) -> str:
+    return f"\x1b[{style}m{text}\x1b[0m" if styled else text
 
 
 def _plain_table(*, header: bool = True) -> Table:

@@ -50,17 +50,6 @@ as $$
 $$
 """
 
-VALIDATE_ADDRESSES = """
-do $$
-begin
-    alter table users validate constraint ck_users_email_lower_case;
-exception
-    when check_violation then
-        raise warning 'old addresses break ck_users_email_lower_case; it binds new ones only';
-end
-$$
-"""
-
 UPGRADE = [
     """
     create table tasks_archive (
@@ -94,7 +83,6 @@ UPGRADE = [
     RESTORE,
     "revoke all on function todo_auth.restore_archived(uuid[]) from public",
     "grant execute on function todo_auth.restore_archived(uuid[]) to todo_app",
-    VALIDATE_ADDRESSES,
 ]
 
 BRING_BACK = """

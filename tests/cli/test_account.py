@@ -34,6 +34,12 @@ Visitor = Callable[..., Result]
 
 
 @pytest.fixture
+def cli(cli_here: Cli) -> Cli:
+    """In this process alone: the tests put doubles in its place for keyrings."""
+    return cli_here
+
+
+@pytest.fixture
 def visitor(cli: Cli, database_url: str, empty_home: Path) -> Visitor:
     """Run a command line as nobody yet, without a session token in the environment."""
 

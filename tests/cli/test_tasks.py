@@ -370,8 +370,9 @@ COMMANDS = ["add", "list", "show", "edit", "done", "reopen", "toggle", "rm", "re
 def test_every_command_has_help_with_an_example_and_a_place_in_the_readme(
     cli: Cli, command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli(command, "--help").exit_code == 0
-    out = capsys.readouterr().out
+    answer = cli(command, "--help")
+    assert answer.exit_code == 0
+    out = answer.stdout + capsys.readouterr().out
     assert re.search(rf"Examples?:\n +todo {command}", out)
     readme = (Path(__file__).parents[2] / "README.md").read_text()
     assert f"todo {command}" in readme

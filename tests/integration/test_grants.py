@@ -21,6 +21,12 @@ ROLE = "ada_for_test"
 
 
 @pytest.fixture
+def cli(cli_here: Cli) -> Cli:
+    """In this process alone: the tests put doubles in its place for keyrings."""
+    return cli_here
+
+
+@pytest.fixture
 def only_by_password(postgres: Postgres) -> Iterator[None]:
     """The server asks these roles for their password; it trusts everybody else."""
     rules = postgres.socket_dir.parent / "postgres" / "pg_hba.conf"

@@ -28,6 +28,12 @@ HOSTS = pytest.mark.parametrize("is_pooled", [True, False], ids=["pooled", "dire
 
 
 @pytest.fixture
+def cli(cli_here: Cli) -> Cli:
+    """In this process alone: the tests put doubles in its place for the name service."""
+    return cli_here
+
+
+@pytest.fixture
 def dora(neon: Neon, neon_database: str) -> Person:
     return sign_up(neon.superuser_url(neon_database), "dora")
 

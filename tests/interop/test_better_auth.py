@@ -23,6 +23,12 @@ ADA = {"email": "Ada@Example.org", "password": PASSWORD, "name": "Ada Lovelace"}
 SIGN_IN = {"email": ADA["email"], "password": PASSWORD}
 
 
+@pytest.fixture
+def cli(cli_here: Cli) -> Cli:
+    """In this process alone: the tests put doubles in its place for keyrings."""
+    return cli_here
+
+
 class Web:
     """The web application, spoken to by its server API."""
 

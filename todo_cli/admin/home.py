@@ -5,6 +5,7 @@ The first command does the work; every later one reads two small files and conne
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from collections.abc import Mapping
@@ -35,6 +36,12 @@ returning user_id
 """No end to speak of: whoever can read the token can read the database's files as well."""
 
 
+_COUNT_OTHERS = """
+select count(*) from pg_stat_activity
+where backend_type = 'client backend' and pid <> pg_backend_pid()
+"""
+
+
 class EmbeddedHome:
     """The data folder of one user: the server, the local account's token, the schema's revision."""
 
@@ -44,6 +51,7 @@ class EmbeddedHome:
         self._environ = environ
         self._store = file_store(data_dir)
         self._revision_file = data_dir / "schema-revision"
+        self._on_demand_file = data_dir / "server-on-demand"
 
     @property
     def url(self) -> str:
@@ -63,8 +71,33 @@ class EmbeddedHome:
         return _read(self._revision_file) is not None
 
     def start(self) -> None:
-        """Start the server if it is not running."""
+        """Start the server if it is not running: as long as it is needed, see `stop_if_unused`."""
+        if not self._server.is_running():
+            with contextlib.suppress(EmbeddedServerError):  # a full disk: it just stays up
+                _write(self._on_demand_file, "")
         self._server.start()
+
+    def stop_if_unused(self) -> bool:
+        """Stop the server, if a command started it by itself and nobody is connected.
+
+        The next command starts it again. One that was started by `todo db start` is left alone.
+        """
+        if not self._on_demand_file.exists() or not self._server.is_running():
+            return False
+        if self._has_clients():
+            return False
+        return self._server.stop()
+
+    def keep_running(self) -> None:
+        """Somebody wants the server up: it is no longer stopped when it is not used."""
+        self._on_demand_file.unlink(missing_ok=True)
+
+    def _has_clients(self) -> bool:
+        import psycopg
+
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            row = connection.execute(_COUNT_OTHERS).fetchone()
+        return row is None or row[0] > 0
 
     def prepare(self) -> str:
         """Make and start the server, migrate it, log in the local account; answer its token.
@@ -76,7 +109,9 @@ class EmbeddedHome:
         """
         from todo_cli.admin import migrate
 
-        self._server.start()
+        made = self._server.start()
+        if made:
+            _write(self._on_demand_file, "")
         migrate.upgrade(self.url)
         credential = self._kept()
         if credential is None:
@@ -129,7 +164,7 @@ def _read(path: Path) -> str | None:
 
 def _write(path: Path, text: str) -> None:
     """Write a file that only its owner can read, whole or not at all."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}")
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
     try:
         descriptor = os.open(
             temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600

@@ -126,6 +126,7 @@ def start(ctx: typer.Context) -> None:
     server = EmbeddedServer(run.settings.data_dir, run.invocation.environ)
     was_running = server.is_running()
     server.start()
+    run.home.keep_running()
     run.render.note("It was running already." if was_running else "The embedded server runs.")
     if run.options.json:
         run.database_render.facts({"running": True, "changed": not was_running})

@@ -24,6 +24,7 @@ def edit_text(run: Run, task: Task) -> dict[str, str | None]:
         InvalidInput: no terminal or no editor; or the text cannot be a task's. What was written
             is kept in a file, and the hint names it.
     """
+    run.require_own_process()
     editor = _editor(run)
     descriptor, name = tempfile.mkstemp(prefix=f"todo-{task.number}-", suffix=".txt")
     path = Path(name)

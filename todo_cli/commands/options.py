@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from todo_cli.commands.completion import complete_refs
 from todo_cli.context import Run
 from todo_cli.errors import ClosedPipe
 from todo_cli.values import TaskRef
@@ -16,6 +17,7 @@ Refs = Annotated[
     typer.Argument(
         metavar="REF...",
         parser=TaskRef.parse,
+        autocompletion=complete_refs,
         help="Numbers, UUIDs, or the beginnings of UUIDs.",
         show_default=False,
     ),
@@ -25,6 +27,7 @@ Ref = Annotated[
     typer.Argument(
         metavar="REF",
         parser=TaskRef.parse,
+        autocompletion=complete_refs,
         help="A number, a UUID, or the beginning of one.",
         show_default=False,
     ),

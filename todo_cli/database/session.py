@@ -9,6 +9,8 @@ next client. (psycopg's own BEGIN and `commit()` would each force a round trip.)
 
 from __future__ import annotations
 
+import contextlib
+import select
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -37,6 +39,8 @@ LARGEST_MARGIN_SECONDS = 1.0
 """How much earlier than we do the server gives up a statement, so that it is the one to say so."""
 
 UNCERTAIN_HINT = "It may have been done all the same: look before you repeat it."
+
+CANCEL_TIMEOUT_SECONDS = 5
 
 APP_ROLE = "todo_app"
 IDENTITY = """
@@ -82,9 +86,11 @@ class Database:
         self._session_token = session_token
         self._timeout_seconds = timeout_seconds
         self._revive = revive
-        self._waiting: Waiting = waiting or (lambda _: nullcontext())
+        self._waiting: Waiting = waiting or _in_silence
         self._engine_lock = threading.Lock()
         self._engine: Engine | None = None
+        self._connection: connecting.Connection | None = None
+        self._is_cancelled = False
         self._current = _CurrentTry(timeout_seconds)
 
     def run(self, work: Callable[[Session], T], *, writes: bool = False) -> T:
@@ -144,6 +150,30 @@ class Database:
         if self._engine is not None:
             self._engine.dispose()
 
+    def lend(self, revive: Callable[[], None] | None, waiting: Waiting | None) -> None:
+        """Get ready for another run, after a rest in which the server may have hung up.
+
+        A server says nothing to a resting connection but farewell: what can be read from one means
+        that it is over. That is known without asking the server, which would be a round trip.
+        """
+        self._revive = revive
+        self._waiting = waiting or _in_silence
+        connection = self._connection
+        if connection is not None and (connection.closed or _has_something_to_read(connection)):
+            self.close()
+
+    def cancel(self) -> None:
+        """Have the server give up what it is doing for us, for good. Called by another thread.
+
+        What the thread that waits for it makes of that may look like a fault that passes, so it is
+        not left to that whether the work is tried again.
+        """
+        self._is_cancelled = True
+        connection = self._connection
+        if connection is not None and not connection.closed:
+            with contextlib.suppress(psycopg.Error):
+                connection.cancel_safe(timeout=CANCEL_TIMEOUT_SECONDS)
+
     def _attempt_until(
         self, deadline: Deadline, work: Callable[[Session], T], progress: _Progress
     ) -> T:
@@ -153,6 +183,8 @@ class Database:
             return self._retry(work, fault, deadline, progress)
 
     def _attempt(self, work: Callable[[Session], T], deadline: Deadline, progress: _Progress) -> T:
+        if self._is_cancelled:
+            raise KeyboardInterrupt
         self._current.begin(deadline, progress)
         try:
             with faults.translated(), Session(self._connected_engine(), autoflush=False) as session:
@@ -240,7 +272,8 @@ class Database:
         return engine
 
     def _connect(self) -> connecting.Connection:
-        return connecting.connect(self._parameters, self._current.deadline)
+        self._connection = connecting.connect(self._parameters, self._current.deadline)
+        return self._connection
 
     def _execute_as_user(
         self, cursor: psycopg.Cursor[Any], statement: str, parameters: Any, context: Any
@@ -266,6 +299,16 @@ class Database:
 
     def _identify(self, identity: psycopg.Cursor[Any], limit_milliseconds: str) -> None:
         identity.execute(IDENTITY, (APP_ROLE, self._session_token or "", limit_milliseconds))
+
+
+def _in_silence(_: Callable[[], str]) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
+def _has_something_to_read(connection: psycopg.Connection[Any]) -> bool:
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
 
 
 class _Progress:

@@ -1,0 +1,257 @@
+"""The caller's side: hand a command line to the agent, or say that it has to be run here.
+
+What this module and those it imports cost is paid by every command, so they import nothing that
+the interpreter has not loaded already. See `wire` for the conversation.
+"""
+
+import _socket
+import os
+import sys
+import time
+
+from todo_cli.agent import place, wire
+
+OWN_PROCESS = frozenset({"agent", "db", "register", "login", "logout", "passwd"})
+"""Commands that ask, wait long or change what the agent lives on: they stay with the caller."""
+_OWN_OPTIONS = frozenset(
+    {"--help", "-h", "--version", "--debug", "--install-completion", "--show-completion"}
+)
+RECENTLY_SECONDS = 5
+"""An agent that was started so long ago may still be importing; no second one is started."""
+
+_INTERRUPTED = 130
+_REFUSED = 1
+START_SECONDS = 3
+"""How long an agent waits for the end of the command that started it, to be in nobody's way."""
+_SPAWN = (
+    f"import os, select, sys; select.select([0], [], [], {START_SECONDS});"
+    " sys.path[:] = sys.argv[1].split(os.pathsep);"
+    " from todo_cli.agent.server import main; main()"
+)
+_waiting: list[int] = []
+"""Descriptors that the agent waits for the end of: they close when this process ends."""
+
+
+def call(words: list[str]) -> int | None:
+    """Have the agent run a command line; answer its exit code, or None: run it here.
+
+    Where no agent is running, one is started for the next command.
+    """
+    if not _may_be_handed_over(words):
+        return None
+    try:
+        data_dir = place.data_dir(os.environ)
+        if data_dir is None:
+            return None
+        payload = wire.pack_call(words, data_dir, _umask(), _environ())
+        folder = os.open(".", getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY)
+        connection = connect(data_dir)
+        if connection is None or len(payload) > wire.LARGEST_REQUEST_BYTES:
+            return None
+        wire.send_request(connection, wire.RUN, payload, (0, 1, 2, folder))
+    except (OSError, ValueError):
+        return None
+    try:
+        return _outcome(connection)
+    except KeyboardInterrupt:
+        return _interrupted(connection)
+
+
+def connect(data_dir: str, *, start: bool = True) -> _socket.socket | None:
+    """A connection to the agent of this call's world, or None.
+
+    With `start` an agent that is missing is started, and one of another program version is told
+    to end and replaced. One that does not answer in time is left to itself: the next is started
+    beside it.
+    """
+    folder, name = place.folder(data_dir), place.name(os.environb)
+    try:
+        if not place.is_private(folder):
+            return None
+    except FileNotFoundError:
+        if start:
+            spawn(data_dir, name)
+        return None
+    connection = open_connection(folder, name)
+    if connection is None:
+        if start and not _started_recently(folder, name):
+            spawn(data_dir, name)
+        return None
+    fingerprint = place.fingerprint()  # while the agent wakes up
+    try:
+        greeting = wire.read_exactly(connection, wire.HELLO_BYTES)
+    except TimeoutError:
+        abandon(folder, name)
+        return None
+    if wire.fingerprint_in(greeting) == fingerprint:
+        return connection
+    if start and greeting:
+        wire.send_request(connection, wire.QUIT)
+        spawn(data_dir, name)
+    connection.close()
+    return None
+
+
+def open_connection(folder: str, name: str) -> _socket.socket | None:
+    """A connection to an agent of our user; None where nobody listens."""
+    connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+    connection.settimeout(wire.PATIENCE_SECONDS)
+    try:
+        with SocketPath(folder, f"{name}.sock") as path:
+            connection.connect(path)
+        if wire.is_same_user(connection):
+            return connection
+    except OSError:
+        pass
+    connection.close()
+    return None
+
+
+class SocketPath:
+    """A path for a socket in the folder, also where the folder's is too long for one."""
+
+    def __init__(self, folder: str, name: str) -> None:
+        self._folder = folder
+        self._name = name
+        self._descriptor: int | None = None
+
+    def __enter__(self) -> str:
+        path = os.path.join(self._folder, self._name)
+        if len(os.fsencode(path)) <= place.LONGEST_SOCKET_PATH_BYTES:
+            return path
+        self._descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
+        return f"/proc/self/fd/{self._descriptor}/{self._name}"
+
+    def __exit__(self, *_: object) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+
+
+def abandon(folder: str, name: str) -> None:
+    """Clear the place of an agent that does not answer. It ends when it finds out."""
+    for ending in ("sock", "lock"):
+        try:
+            os.unlink(os.path.join(folder, f"{name}.{ending}"))
+        except OSError:
+            continue
+
+
+def spawn(data_dir: str, name: str, *, at_once: bool = False) -> None:
+    """Start an agent, and let it begin its work when this process ends: it is in nobody's way.
+
+    Its standard input is the end of a pipe whose other end only this process has. With `at_once`
+    that is closed now.
+    """
+    if not sys.executable or hasattr(sys, "frozen") or not _may_spawn(data_dir):
+        return
+    here, there = os.pipe()
+    words = [sys.executable, "-P", "-c", _SPAWN, _import_path(), data_dir, name]
+    actions = [
+        (os.POSIX_SPAWN_DUP2, here, 0),
+        (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
+    ]
+    try:
+        os.posix_spawn(
+            sys.executable,
+            words,
+            place.spawn_environ(os.environb),
+            file_actions=actions,
+            setsigmask=(),
+        )
+        if not at_once:
+            _waiting.append(os.dup(there))
+    except OSError:
+        pass
+    finally:
+        os.close(here)
+        os.close(there)
+
+
+def _may_be_handed_over(words: list[str]) -> bool:
+    if os.name != "posix" or os.environ.get("TODO_AGENT") == "0":
+        return False
+    if None in (sys.stdin, sys.stdout, sys.stderr) or not _OWN_OPTIONS.isdisjoint(words):
+        return False
+    return _command(words) not in OWN_PROCESS
+
+
+def _command(words: list[str]) -> str | None:
+    """The command's name: the first word that is no option and no option's value."""
+    skipping = False
+    for word in words:
+        if skipping:
+            skipping = False
+        elif word.startswith("-"):
+            skipping = word == "--database-url"
+        else:
+            return word
+    return None
+
+
+def _import_path() -> str:
+    """Where this process finds modules: the agent is to find the same, whatever its folder is."""
+    return os.pathsep.join(map(os.path.abspath, sys.path))
+
+
+def _environ() -> list[bytes]:
+    return [name + b"=" + value for name, value in os.environb.items()]
+
+
+def _umask() -> int:
+    umask = os.umask(0o077)
+    os.umask(umask)
+    return umask
+
+
+def _started_recently(folder: str, name: str) -> bool:
+    try:
+        age = time.time() - os.stat(os.path.join(folder, f"{name}.lock")).st_mtime
+    except OSError:
+        return False
+    return -RECENTLY_SECONDS < age < RECENTLY_SECONDS
+
+
+def _may_spawn(data_dir: str) -> bool:
+    try:
+        sockets = [name for name in os.listdir(place.folder(data_dir)) if name.endswith(".sock")]
+    except OSError:
+        return True
+    return len(sockets) < place.MOST_AGENTS
+
+
+def _outcome(connection: _socket.socket) -> int | None:
+    """Wait for the command's end. Nothing was done where the agent ended without STARTED."""
+    connection.settimeout(None)
+    try:
+        if connection.recv(1) != wire.STARTED:
+            return None
+    except OSError:
+        return None
+    try:
+        answer = wire.read_exactly(connection, 2)
+    except OSError:
+        answer = b""
+    if answer[:1] == wire.DECLINED:
+        return None
+    return answer[1] if len(answer) == 2 and answer[:1] == wire.ENDED else _lost()
+
+
+def _lost() -> int:
+    sys.stderr.write(
+        "Error: The agent ended in the middle of the command; it may be done or not.\n"
+        "hint: Look with: todo list --all\n"
+    )
+    return _REFUSED
+
+
+def _interrupted(connection: _socket.socket) -> int:
+    """Have the agent cancel the query; its answer is awaited so that nothing is written later."""
+    try:
+        connection.settimeout(wire.PATIENCE_SECONDS)
+        connection.send(wire.CANCEL)
+        while connection.recv(16):
+            pass
+    except (OSError, KeyboardInterrupt):
+        pass
+    return _INTERRUPTED

@@ -1,0 +1,110 @@
+"""Where the agent of a call is, and which program it has to be. As light to import as `wire`.
+
+An agent serves the calls that would find the same world as it does: the same program, the same
+data folder, the same of those variables that C libraries and the interpreter read by themselves.
+Calls that differ in one of them get an agent of their own.
+"""
+
+import os
+import stat
+import sys
+
+from todo_cli.agent import wire
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_BOUND = (
+    *("PG", "KRB5", "SSL_", "OPENSSL", "LD_", "DYLD_", "MALLOC_", "PYTHON", "KEYRING_", "DBUS_"),
+    *("LC_", "LANG", "TZ", "HOME", "GNOME_KEYRING", "XDG_RUNTIME_DIR", "XDG_CONFIG_", "XDG_DATA_"),
+    *("TODO_AGENT_IDLE", "RES_OPTIONS", "HOSTALIASES", "LOCALDOMAIN"),
+)
+"""Beginnings of the names of variables that are read by others than this program's own code."""
+_NAMESPACES = ("net", "mnt", "user")
+MOST_AGENTS = 4
+"""So many at once for one data folder: a script that sets LANG to a hundred values gets no hundred
+agents."""
+LONGEST_SOCKET_PATH_BYTES = 103
+"""`sun_path` of macOS less its final zero byte; Linux has four more."""
+
+
+def data_dir(environ: "os._Environ[str]") -> str | None:
+    """What `Settings.data_dir` says, without pathlib; None where it takes more than a look."""
+    if chosen := environ.get("TODO_DATA_DIR"):
+        return os.path.abspath(os.path.expanduser(chosen))
+    if sys.platform != "linux":
+        home = environ.get("HOME", "")
+        return f"{home}/Library/Application Support/todo" if sys.platform == "darwin" else None
+    base = environ.get("XDG_DATA_HOME", "")
+    if os.path.isabs(base):
+        return os.path.join(base, "todo")
+    home = environ.get("HOME", "")
+    return os.path.join(home, ".local/share/todo") if os.path.isabs(home) else None
+
+
+def folder(data_dir: str) -> str:
+    return os.path.join(data_dir, "agent")
+
+
+def name(environ: "os._Environ[bytes]") -> str:
+    """The agent's name in its folder. It is computed afresh by each call."""
+    bound = tuple(map(os.fsencode, _BOUND))
+    world = sorted(k + b"=" + v for k, v in environ.items() if k.startswith(bound))
+    program = f"{_PACKAGE}\n{sys.prefix}\n{sys.hexversion}\n{_namespaces()}"
+    return wire.digest(b"\0".join([os.fsencode(program), *world]))
+
+
+def _namespaces() -> str:
+    """Two containers may share a home folder; what is in the one is no use to the other."""
+    try:
+        return " ".join(os.readlink(f"/proc/self/ns/{kind}") for kind in _NAMESPACES)
+    except OSError:
+        return ""
+
+
+def fingerprint() -> bytes:
+    """What changes when the program or a library is replaced: sizes and times of our files, and
+    the times of the folders that libraries are installed in."""
+    found = []
+    for path in sys.path:
+        if path.endswith("-packages"):
+            try:
+                found.append(f"{path} {os.stat(path).st_mtime_ns}")
+            except OSError:
+                continue
+    folders = [_PACKAGE]
+    for path in folders:
+        with os.scandir(path) as entries:
+            for entry in entries:
+                if entry.name.endswith(".py"):
+                    status = entry.stat()
+                    found.append(f"{entry.path} {status.st_size} {status.st_mtime_ns}")
+                elif entry.name != "__pycache__" and entry.is_dir():
+                    folders.append(entry.path)
+    return wire.digest("\n".join(sorted(found)).encode(errors="surrogateescape")).encode()
+
+
+def is_private(folder: str) -> bool:
+    """Whether it is a real folder, ours, and closed to others. lstat: a link is not one.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    found = os.lstat(folder)
+    return (
+        stat.S_ISDIR(found.st_mode)
+        and stat.S_IMODE(found.st_mode) == 0o700
+        and found.st_uid == os.geteuid()
+    )
+
+
+def spawn_environ(environ: "os._Environ[bytes]") -> dict[bytes, bytes]:
+    """The agent's own environment: none of a call's settings and secrets.
+
+    Those come with each call. What `name` looks at stays, since libraries read it.
+    """
+    settings = (b"TODO_", b"DATABASE_URL", b"_TODO", b"_TYPER", b"COMP_")
+    kept = (b"TODO_DATA_DIR", b"TODO_AGENT_IDLE")
+    return {
+        name: value
+        for name, value in environ.items()
+        if name in kept or not name.startswith(settings)
+    }

@@ -1,0 +1,158 @@
+"""`todo agent`: look at the resident agent, start and stop it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from todo_cli.commands.options import TodoCommand, TodoGroup, current_run
+from todo_cli.errors import Refused
+
+if TYPE_CHECKING:
+    from todo_cli.agent.peers import Peer
+
+START_SECONDS = 10.0
+STOP_SECONDS = 10.0
+_POLL_SECONDS = 0.02
+_NOT_RUNNING: dict[str, Any] = {
+    "running": False,
+    "pid": None,
+    "version": None,
+    "uptime_seconds": None,
+    "commands": None,
+    "memory_bytes": None,
+    "database": None,
+}
+
+app = typer.Typer(
+    cls=TodoGroup, rich_markup_mode=None, no_args_is_help=True, help="The agent that makes it fast."
+)
+
+
+@app.command(cls=TodoCommand)
+def status(ctx: typer.Context) -> None:
+    """Show whether the agent is running, and what it has done.
+
+    The agent is a process that keeps the program loaded and the database connected for the next
+    command. It starts with the first command and ends after 15 idle minutes.
+
+    \b
+    Examples:
+      todo agent status
+      todo agent status --json
+    """
+    run = current_run(ctx)
+    run.render.facts(_info(str(run.settings.data_dir)))
+
+
+@app.command(cls=TodoCommand)
+def start(ctx: typer.Context) -> None:
+    """Start the agent now; the first command does so by itself.
+
+    \b
+    Example:
+      todo agent start
+    """
+    run = current_run(ctx)
+    run.render.facts(_started(str(run.settings.data_dir)))
+
+
+@app.command(cls=TodoCommand)
+def stop(ctx: typer.Context) -> None:
+    """Stop the agent, when the commands that it is working on are over.
+
+    \b
+    Example:
+      todo agent stop
+    """
+    run = current_run(ctx)
+    data_dir = str(run.settings.data_dir)
+    _stop_all(data_dir)
+    run.render.facts(_info(data_dir))
+
+
+@app.command(cls=TodoCommand)
+def restart(ctx: typer.Context) -> None:
+    """Stop the agent and start a fresh one.
+
+    \b
+    Example:
+      todo agent restart
+    """
+    run = current_run(ctx)
+    data_dir = str(run.settings.data_dir)
+    _stop_all(data_dir)
+    run.render.facts(_started(data_dir))
+
+
+def _info(data_dir: str) -> dict[str, Any]:
+    from todo_cli.agent.peers import find
+
+    peer = find(data_dir)
+    if peer is None:
+        return _NOT_RUNNING
+    return {**_NOT_RUNNING, "running": True, **peer.info()}
+
+
+def _started(data_dir: str) -> dict[str, Any]:
+    """The agent's figures, started where none is running.
+
+    Raises:
+        Refused: it does not start.
+    """
+    from todo_cli.agent import client, peers, place
+
+    found = _info(data_dir)
+    if not found["running"]:
+        client.spawn(data_dir, place.name(os.environb), at_once=True)
+        _wait_until(lambda: peers.find(data_dir) is not None, START_SECONDS)
+        found = _info(data_dir)
+    if not found["running"]:
+        raise Refused(
+            "The agent does not start.", hint=f"Check the folder {place.folder(data_dir)}"
+        )
+    return found
+
+
+def _stop_all(data_dir: str) -> None:
+    """End every agent of the data folder: other environments have agents of their own.
+
+    Raises:
+        Refused: one is still working.
+    """
+    from todo_cli.agent.peers import find_all
+
+    for peer in find_all(data_dir):
+        _stop(peer)
+
+
+def _stop(peer: Peer) -> None:
+    if peer.answers:
+        peer.quit()
+    else:
+        os.kill(peer.pid, signal.SIGKILL)
+        peer.abandon()
+    if not _wait_until(lambda: not _exists(peer.pid), STOP_SECONDS):
+        raise Refused("The agent is still working on a command.", hint="It ends when that is over.")
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _wait_until(condition: Callable[[], bool], timeout_seconds: float) -> bool:
+    deadline = time.monotonic() + timeout_seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_POLL_SECONDS)
+    return True
