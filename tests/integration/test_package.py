@@ -31,6 +31,14 @@ def test_the_wheel_brings_migrations_and_types(wheel: Path) -> None:
     assert not [name for name in names if name.startswith("tests/")]
 
 
+def test_the_wheel_brings_the_command_ready_to_be_run(wheel: Path) -> None:
+    (script,) = [
+        info for info in zipfile.ZipFile(wheel).infolist() if info.filename.endswith("scripts/todo")
+    ]
+    assert script.external_attr >> 16 & 0o111 == 0o111
+    assert zipfile.ZipFile(wheel).read(script).startswith(b"#!python\n")  # pip puts its own there
+
+
 def test_the_wheel_works_in_an_empty_folder(wheel: Path, tmp_path: Path) -> None:
     site = tmp_path / "site"
     zipfile.ZipFile(wheel).extractall(site)
