@@ -39,9 +39,12 @@ def running() -> Iterator[str]:
     folder = Path(tempfile.mkdtemp(prefix="todo-older-"))
     prefix = choose_runner(binaries, folder, {"PATH": os.environ["PATH"]}).prefix
     data = folder / "data"
-    initdb = [binaries / "initdb", "-D", data, "-U", "todo", "--auth=trust", "--locale=C"]
+    options = ["-U", "todo", "--auth=trust", "--locale=C", "--encoding=UTF8"]
     subprocess.run(
-        [*prefix, *initdb, "--encoding=UTF8"], check=True, capture_output=True, cwd=folder
+        [*prefix, binaries / "initdb", "-D", data, *options],
+        check=True,
+        capture_output=True,
+        cwd=folder,
     )
     options = ["-c", "listen_addresses=", "-c", f"unix_socket_directories={folder}"]
     with (folder / "log").open("w") as log:
