@@ -1,4 +1,4 @@
-"""`python -m tests.benchmarks`: all that runs in a few minutes."""
+"""`python -m tests.benchmarks`: what commands cost without the agent, then with it."""
 
 from tests.benchmarks import agent, commands
 
