@@ -136,16 +136,17 @@ class Accounts:
         if fitting[0].is_current:
             raise SessionNotFound("That is this session.", hint="End it with: todo logout")
         call = Call("select todo_auth.revoke_session(%(id)s)", {"id": fitting[0].id})
-        self._database.call(call)
+        self._database.call(call, writes=True)
         return fitting[0]
 
     def log_out(self) -> None:
         """End the current session in the database."""
-        self._database.call(Call("select todo_auth.sign_out()"))
+        self._database.call(Call("select todo_auth.sign_out()"), writes=True)
 
     def log_out_everywhere(self) -> int:
         """End every session of the account; answer how many."""
-        rows = self._database.call(Call("select todo_auth.sign_out_everywhere() as count"))
+        call = Call("select todo_auth.sign_out_everywhere() as count")
+        rows = self._database.call(call, writes=True)
         return int(rows[0]["count"])
 
     def change_password(self, current: str, new: str) -> None:

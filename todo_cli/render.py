@@ -43,6 +43,7 @@ TASK_FIELDS = (
     "completed_at",
     "deleted_at",
 )
+_JSON_TYPES = (bool, int, float, str, list, dict)
 MOST_CHART_ROWS = 31
 MIN_TITLE_WIDTH = 10
 COLUMN_GAP = 2
@@ -201,19 +202,20 @@ class Renderer:
             return
         if not self.is_terminal:
             for name, value in task_document(task).items():
-                self._stdout.write(f"{name}\t{_field(value)}\n")
+                text = field(value, may_have_lines=name == "description")
+                self._stdout.write(f"{name}\t{text}\n")
             return
         console = self._console()
-        console.print(_text(printable(task.title)), style="bold")
+        console.print(plain_text(printable(task.title)), style="bold")
         if task.description:
             console.print()
-            console.print(_text(printable(task.description, keep="\n\t")))
+            console.print(plain_text(printable(task.description, keep="\n\t")))
         console.print()
-        details = _plain_table(header=False)
+        details = plain_table(header=False)
         details.add_column(style="dim", no_wrap=True)
         details.add_column(overflow="fold")
         for name, value in self._details(task):
-            details.add_row(name, _text(value))
+            details.add_row(name, plain_text(value))
         console.print(details)
 
     def _details(self, task: Task) -> Iterator[tuple[str, str]]:
@@ -233,7 +235,7 @@ class Renderer:
     def _changed_lines(self, verb: str, tasks: Sequence[Task]) -> None:
         console = self._console()
         for task in tasks:
-            line = _text(f"{verb} ")
+            line = plain_text(f"{verb} ")
             line.append(str(task.number), style="cyan")
             line.append(f"  {printable(task.title)}")
             line.truncate(console.width, overflow="ellipsis")
@@ -250,7 +252,7 @@ class Renderer:
             document = _stats_document(stats)
             days = document.pop("by_day")
             for name, value in document.items():
-                self._stdout.write(f"{name}\t{_field(value)}\n")
+                self._stdout.write(f"{name}\t{field(value)}\n")
             for day in days:
                 self._stdout.write("day\t" + "\t".join(str(value) for value in day.values()) + "\n")
 
@@ -258,7 +260,7 @@ class Renderer:
         from rich.progress_bar import ProgressBar
 
         console = self._console()
-        figures = _plain_table(header=False)
+        figures = plain_table(header=False)
         figures.add_column(style="dim", no_wrap=True)
         figures.add_column(justify="right", style="bold", no_wrap=True)
         for name, value in _figures(stats, self._now):
@@ -267,7 +269,7 @@ class Renderer:
         bar = ProgressBar(
             total=1, completed=stats.completion_rate, width=min(40, console.width - 8)
         )
-        rate = _plain_table(header=False)
+        rate = plain_table(header=False)
         rate.add_row(bar, f"{stats.completion_rate:.0%}")
         console.print(rate)
         console.print()
@@ -278,16 +280,16 @@ class Renderer:
     def facts(self, facts: Mapping[str, Any]) -> None:
         """One thing by its fields: a table, lines of name and value, or a JSON object."""
         if self._json:
-            self._document({name: _plain(value) for name, value in facts.items()})
+            self._document({name: json_value(value) for name, value in facts.items()})
         elif not self.is_terminal:
             for name, value in facts.items():
-                self._stdout.write(f"{name}\t{_field(_plain(value))}\n")
+                self._stdout.write(f"{name}\t{field(json_value(value))}\n")
         else:
-            table = _plain_table(header=False)
+            table = plain_table(header=False)
             table.add_column(style="dim", no_wrap=True)
             table.add_column(overflow="fold")
             for name, value in facts.items():
-                table.add_row(_text(name.replace("_", " ")), _text(self._shown(value)))
+                table.add_row(plain_text(name.replace("_", " ")), plain_text(self._shown(value)))
             self._console().print(table)
 
     def line(self, text: str) -> None:
@@ -301,12 +303,12 @@ class Renderer:
         elif not self.is_terminal:
             for session in sessions:
                 values = session_document(session).values()
-                self._stdout.write("\t".join(_field(value) for value in values) + "\n")
+                self._stdout.write("\t".join(field(value) for value in values) + "\n")
         else:
             self._sessions_table(sessions)
 
     def _sessions_table(self, sessions: Sequence[AccountSession]) -> None:
-        table = _plain_table()
+        table = plain_table()
         table.add_column("", style="green", no_wrap=True)
         table.add_column("Session", style="cyan", no_wrap=True)
         table.add_column("Where", no_wrap=True, overflow="ellipsis", ratio=1)
@@ -315,7 +317,7 @@ class Renderer:
             table.add_row(
                 "*" if session.is_current else "",
                 str(session.id)[:8],
-                _text(printable(session.user_agent or "unknown")),
+                plain_text(printable(session.user_agent or "unknown")),
                 relative_time(session.updated_at, self._now),
             )
         self._console().print(table)
@@ -339,7 +341,7 @@ class Renderer:
         return "".join(_json_escaped(character) for character in text)
 
     def _console(self) -> Console:
-        return _make_console(self._stdout, self._environ)
+        return make_console(self._stdout, self._environ)
 
 
 def write_error(
@@ -359,7 +361,7 @@ def write_error(
 
 def task_document(task: Task) -> dict[str, Any]:
     """A task as JSON has it: every field, in one order."""
-    return {name: _plain(getattr(task, name)) for name in TASK_FIELDS}
+    return {name: json_value(getattr(task, name)) for name in TASK_FIELDS}
 
 
 def session_document(session: AccountSession) -> dict[str, Any]:
@@ -398,10 +400,10 @@ def relative_time(instant: datetime, now: datetime) -> str:
     return instant.astimezone().strftime("%Y-%m-%d")
 
 
-def _plain(value: Any) -> Any:
+def json_value(value: Any) -> Any:
     if isinstance(value, datetime):
         return rfc3339(value)
-    return value if value is None or isinstance(value, bool | int | str) else str(value)
+    return value if value is None or isinstance(value, _JSON_TYPES) else str(value)
 
 
 def _compact(document: Any) -> str:
@@ -417,20 +419,26 @@ def _json_escaped(character: str) -> str:
 def _record(task: Task) -> Iterator[str]:
     yield str(task.number)
     yield "trash" if task.deleted_at else "done" if task.completed else "pending"
-    yield _field(task.title)
+    yield field(task.title)
     for instant in (task.created_at, task.updated_at, task.completed_at):
-        yield _field(_plain(instant))
+        yield field(json_value(instant))
     yield str(task.id)
 
 
-def _field(value: Any) -> str:
-    r"""One field of a record. What would end it is escaped: `\t`, `\n`, `\r`, and `\\` itself."""
+def field(value: Any, *, may_have_lines: bool = False) -> str:
+    r"""One field of a record. What would end it is escaped: `\t`, `\n`, `\r`, and then `\\` too.
+
+    A text that may have lines always has its backslashes escaped, so that it can be read back; a
+    title, which cannot, is written as it is.
+    """
     if value is None:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, list | tuple):
+        return ",".join(field(part) for part in value)
     text = str(value)
-    if not any(character in text for character in "\t\n\r"):
+    if not may_have_lines and not any(character in text for character in "\t\n\r"):
         return text
     escapes = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
     return "".join(escapes.get(character, character) for character in text)
@@ -449,7 +457,7 @@ def _stats_document(stats: Stats) -> dict[str, Any]:
         "median_hours_to_done": None
         if stats.median_hours_to_done is None
         else round(stats.median_hours_to_done, 2),
-        "oldest_pending": _plain(stats.oldest_pending),
+        "oldest_pending": json_value(stats.oldest_pending),
         "by_day": [
             {"date": day.date.isoformat(), "created": day.created, "completed": day.completed}
             for day in stats.by_day
@@ -488,7 +496,7 @@ def _chart(days: Sequence[DayCount], width: int) -> Table:
     counts = [(sum(d.created for d in row), sum(d.completed for d in row)) for row in rows]
     most = max(1, *(count for pair in counts for count in pair))
     bar_width = max(6, min(30, (width - 24) // 2))
-    table = _plain_table()
+    table = plain_table()
     table.add_column("Day" if span == 1 else "From", style="dim", no_wrap=True)
     table.add_column("Created", no_wrap=True)
     table.add_column("", justify="right", no_wrap=True)
@@ -550,13 +558,13 @@ def _styled(text: str, style: str, styled: bool) -> str:
     return f"\x1b[{style}m{text}\x1b[0m" if styled else text
 
 
-def _plain_table(*, header: bool = True) -> Table:
+def plain_table(*, header: bool = True) -> Table:
     from rich.table import Table
 
     return Table(box=None, show_header=header, header_style="bold", pad_edge=False, padding=(0, 1))
 
 
-def _text(text: str) -> Any:
+def plain_text(text: str) -> Any:
     """Text for Rich as it is: no markup, no emoji codes."""
     from rich.text import Text
 
@@ -571,7 +579,7 @@ def _has_colour(stream: TextIO, environ: Mapping[str, str]) -> bool:
     return stream.isatty() and environ.get("TERM") != "dumb"
 
 
-def _make_console(stream: TextIO, environ: Mapping[str, str]) -> Console:
+def make_console(stream: TextIO, environ: Mapping[str, str]) -> Console:
     from rich.console import Console
 
     colour = _has_colour(stream, environ)

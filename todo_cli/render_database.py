@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from todo_cli.render import Renderer, _make_console, _plain_table, _text
+from todo_cli.render import Renderer, field, make_console, plain_table, plain_text
 from todo_cli.values import printable
 
 Progress = Callable[[int, int | None, str], None]
@@ -28,20 +28,8 @@ class DatabaseRenderer(Renderer):
         """Statements or another program's text, as they are."""
         self._stdout.write(text if text.endswith("\n") else text + "\n")
 
-    def facts(self, facts: Mapping[str, Any]) -> None:
-        """Names and values: JSON, two columns on a terminal, or tab-separated lines."""
-        if self._json:
-            self._document(dict(facts))
-        elif self.is_terminal:
-            table = _plain_table(header=False)
-            table.add_column(style="dim", no_wrap=True)
-            table.add_column(overflow="fold")
-            for name, value in facts.items():
-                table.add_row(name.replace("_", " "), _text(printable(_shown(value))))
-            self._console().print(table)
-        else:
-            for name, value in facts.items():
-                self._stdout.write(f"{name}\t{_cell(value)}\n")
+    def _shown(self, value: Any) -> str:
+        return printable(_shown(value))
 
     def rows(self, rows: Sequence[Mapping[str, Any]], *, nothing: str = "Nothing.") -> None:
         """Records of the same fields: a JSON array, a table, or tab-separated lines."""
@@ -49,7 +37,7 @@ class DatabaseRenderer(Renderer):
             self._document([dict(row) for row in rows])
         elif not self.is_terminal:
             for row in rows:
-                self._stdout.write("\t".join(_cell(value) for value in row.values()) + "\n")
+                self._stdout.write("\t".join(field(value) for value in row.values()) + "\n")
         elif not rows:
             self.note(nothing)
         else:
@@ -64,7 +52,7 @@ class DatabaseRenderer(Renderer):
             return
         for name, rows in sections.items():
             if self.is_terminal:
-                self._console().print(_text(name), style="bold underline")
+                self._console().print(plain_text(name), style="bold underline")
             if as_array or self.is_terminal:
                 self.rows(rows)
             else:
@@ -78,19 +66,24 @@ class DatabaseRenderer(Renderer):
             return
         if not self.is_terminal:
             for check in checks:
-                self._stdout.write("\t".join(_cell(value) for value in check.values()) + "\n")
+                self._stdout.write("\t".join(field(value) for value in check.values()) + "\n")
             return
         console = self._console()
-        table = _plain_table(header=False)
+        table = plain_table(header=False)
         table.add_column(no_wrap=True)
         table.add_column(no_wrap=True)
         table.add_column(overflow="fold", ratio=1)
         for check in checks:
             sign, style = _SIGNS[str(check["status"])]
             said = f"{check['message']} {check['hint'] or ''}".strip()
-            table.add_row(_text(sign), _text(check["name"]), _text(printable(said)), style=style)
+            table.add_row(
+                plain_text(sign),
+                plain_text(check["name"]),
+                plain_text(printable(said)),
+                style=style,
+            )
         console.print(table)
-        console.print(_text(f"{status}: {target}"), style="bold")
+        console.print(plain_text(f"{status}: {target}"), style="bold")
 
     @contextmanager
     def progress(self, what: str) -> Iterator[Progress]:
@@ -106,7 +99,7 @@ class DatabaseRenderer(Renderer):
             TextColumn("{task.fields[figures]}", markup=False),
             TimeRemainingColumn(),
         )
-        console = _make_console(self._stderr, self._environ)
+        console = make_console(self._stderr, self._environ)
         with Progress(*columns, console=console, transient=True) as bar:
             task = bar.add_task(what, total=None, figures="")
 
@@ -128,14 +121,14 @@ _SIGNS = {"ok": ("✓", None), "warn": ("!", "yellow"), "fail": ("✗", "red")}
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> Any:
-    table = _plain_table()
+    table = plain_table()
     for name, value in rows[0].items():
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         table.add_column(
             name.replace("_", " "), justify="right" if is_number else "left", overflow="fold"
         )
     for row in rows:
-        table.add_row(*(_text(printable(_shown(value))) for value in row.values()))
+        table.add_row(*(plain_text(printable(_shown(value))) for value in row.values()))
     return table
 
 
@@ -151,18 +144,3 @@ def _shown(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(_shown(part) for part in value) or "–"
     return str(value)
-
-
-def _cell(value: Any) -> str:
-    """A field of a record: plain figures, and no tab or line break inside."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, list | tuple):
-        return ",".join(_cell(part) for part in value)
-    escapes = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
-    text = str(value)
-    if not any(character in text for character in "\t\n\r"):
-        return text
-    return "".join(escapes.get(character, character) for character in text)

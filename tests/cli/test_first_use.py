@@ -131,3 +131,11 @@ def test_a_lost_session_file_is_made_again_for_the_same_account(home: Home) -> N
     home.todo("add", "-q", "one")
     (home.data_dir / "credentials" / "embedded.json").unlink()
     assert home.todo("add", "-q", "two")[1] == "2\n"
+
+
+def test_a_downgrade_of_the_embedded_database_locks_nobody_out(home: Home) -> None:
+    """The local account has no password to come back with."""
+    home.todo("add", "-q", "one")
+    assert home.todo("db", "downgrade", "base", "--yes")[0] == 0
+    assert home.todo("add", "-q", "two")[:2] == (0, "1\n")
+    assert home.todo("list", "--json")[0] == 0

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from todo_cli.database.target import (
+    Target,
     checked_url,
     chosen_direct_url,
     chosen_url,
@@ -176,3 +177,35 @@ def test_a_url_that_is_wrong_is_told_in_one_line(url: str, words: str) -> None:
 @pytest.mark.parametrize("url", [DIRECT, POOLED, "postgres:///db", "postgresql://localhost"])
 def test_a_url_that_is_right_stays_as_it_is(url: str) -> None:
     assert checked_url(url, "--database-url") == url
+
+
+@pytest.mark.parametrize(
+    ("url", "label", "name"),
+    [
+        ("postgresql://u:p@h.example/d", "h.example/d", "h.example:5432/d"),
+        ("postgresql://H.example:6000/d", "h.example/d", "h.example:6000/d"),
+        ("postgresql://h.example/d?host=other.example", "other.example/d", "other.example:5432/d"),
+        ("postgresql:///d?host=other.example", "other.example/d", "other.example:5432/d"),
+        ("postgresql://h.example:5432/d?port=6543", "h.example/d", "h.example:6543/d"),
+        ("postgresql:///d?host=/run/db", "the local socket/d", "/run/db:5432/d"),
+        (
+            "postgresql://h.example/d?hostaddr=192.0.2.1",
+            "h.example@192.0.2.1/d",
+            "h.example@192.0.2.1:5432/d",
+        ),
+    ],
+)
+def test_a_database_is_named_by_where_libpq_connects_to(url: str, label: str, name: str) -> None:
+    """A wrong label announces a purge of another database; a wrong name sends a token elsewhere."""
+    found = Target(url, "--database-url")
+    assert (found.label, found.name) == (label, name)
+
+
+def test_a_variable_of_libpq_names_the_server_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGHOST", "prod.example")
+    assert Target("postgresql:///d", "--database-url").label == "prod.example/d"
+
+
+def test_a_pinned_address_elsewhere_is_not_this_machine() -> None:
+    parameters = connection_parameters("postgresql://localhost/d?hostaddr=192.0.2.1")
+    assert parameters["sslmode"] == "require"

@@ -42,6 +42,12 @@ where backend_type = 'client backend' and pid <> pg_backend_pid()
 """
 
 
+_IS_LOST = """
+select not exists (select from sessions where token = %(token)s)
+    and not exists (select from users where id = %(user_id)s and email <> %(email)s)
+"""
+
+
 class EmbeddedHome:
     """The data folder of one user: the server, the local account's token, the schema's revision."""
 
@@ -114,11 +120,15 @@ class EmbeddedHome:
             _write(self._on_demand_file, "")
         migrate.upgrade(self.url)
         credential = self._kept()
-        if credential is None:
+        if credential is None or self._is_lost(credential):
             credential = self._make_session()
             self._store.save(EMBEDDED, credential)
         _write(self._revision_file, SCHEMA_HEAD)
         return credential.token
+
+    def forget_revision(self) -> None:
+        """The schema was changed by hand: the next command brings it to the newest revision."""
+        self._revision_file.unlink(missing_ok=True)
 
     def keep(self, credential: Credential) -> None:
         """Keep who has logged in, in place of the local account."""
@@ -134,6 +144,16 @@ class EmbeddedHome:
             return self._store.load(EMBEDDED)
         except RubbishCredential:
             return None
+
+    def _is_lost(self, credential: Credential) -> bool:
+        """Whether the database knows nothing of it any more, as after a downgrade to nothing: the
+        local account has no password to log in again with."""
+        import psycopg
+
+        values = {"token": credential.token, "user_id": credential.user_id, "email": LOCAL_EMAIL}
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            row = connection.execute(_IS_LOST, values).fetchone()
+        return row is None or bool(row[0])
 
     def _look_whose_socket_it_is(self) -> None:
         """Where the data folder's path is too long, the socket lies in /tmp, where another user

@@ -82,6 +82,8 @@ def downgrade(
         return
     target = named_target(run, prepare=False)
     _require_yes(run, f"Go back to {revision}, and lose what newer revisions hold?", yes=yes)
+    if target.is_embedded:
+        run.home.forget_revision()
     with run.database_render.progress("Downgrading") as progress:
         migrate.downgrade(
             target.url,

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from todo_cli.errors import InvalidInput
 
@@ -53,24 +53,21 @@ class Target:
         """Host and database, fit for showing: never a user's password."""
         if self.is_embedded:
             return "the embedded database"
-        parts = urlsplit(self.url)
-        return f"{parts.hostname or 'the local socket'}/{unquote(parts.path.lstrip('/'))}"
+        server = _server_of(self.url)
+        where = "the local socket" if _is_socket(server) else _host_of(server)
+        return f"{where}/{_database_of(server)}"
 
     @property
     def name(self) -> str:
         """What the database's session is kept under: the same for every user and option of a URL.
 
-        A session is the database's, so Neon's pooled and direct host share it.
+        It is where libpq connects to, so that a token is never sent to another server. A session
+        is the database's, so Neon's pooled and direct host share it.
         """
         if self.is_embedded:
             return EMBEDDED
-        parts = urlsplit(direct_url(self.url))
-        asked = dict(parse_qsl(parts.query))
-        host = parts.hostname or asked.get("host", "localhost")
-        port = parts.port or asked.get("port", "5432")
-        user = unquote(parts.username or "")
-        database = unquote(parts.path.lstrip("/")) or asked.get("dbname", "") or user
-        return f"{host}:{port}/{database}"
+        server = _server_of(direct_url(self.url))
+        return f"{_host_of(server)}:{server.get('port', '5432')}/{_database_of(server)}"
 
 
 def chosen_url(flag: str | None, environ: Mapping[str, str]) -> tuple[str, str] | None:
@@ -297,12 +294,27 @@ def _is_socket(parameters: Mapping[str, str]) -> bool:
     return not parameters.get("hostaddr") and (not host or host.startswith(("/", "@")))
 
 
+def _server_of(url: str) -> dict[str, str]:
+    """Where libpq connects to: the URL's own words, in its query too, and the PG* variables."""
+    return {**_libpq_defaults(), **_parsed(url, "The database URL")}
+
+
+def _host_of(server: Mapping[str, str]) -> str:
+    """The name, with the address where the URL pins one."""
+    pinned = [server[name].lower() for name in ("host", "hostaddr") if server.get(name)]
+    return "@".join(pinned) or "localhost"
+
+
+def _database_of(server: Mapping[str, str]) -> str:
+    return server.get("dbname") or server.get("user", "")
+
+
 def _is_local(parameters: Mapping[str, str]) -> bool:
-    """Whether nothing leaves this machine: by the name, since that is what was asked for."""
+    """Whether nothing leaves this machine, by all the names and addresses that are given."""
     if _is_socket(parameters):
         return True
-    host = parameters.get("host") or parameters.get("hostaddr", "")
-    return all(_is_this_machine(name) for name in host.split(","))
+    given = [parameters[name] for name in ("host", "hostaddr") if parameters.get(name)]
+    return all(_is_this_machine(name) for names in given for name in names.split(","))
 
 
 def _is_this_machine(host: str) -> bool:
