@@ -132,14 +132,17 @@ class TaskRepository:
     def stream(self, query: TaskQuery) -> Iterator[Task]:
         """All tasks that fit, `query.limit` at most, in bounded memory. A round trip a page."""
         remaining = query.limit
-        after = query.after
+        last: Task | None = None
         while remaining is None or remaining > 0:
             size = STREAM_PAGE if remaining is None else min(STREAM_PAGE, remaining)
-            page = self.page(replace(query, limit=size, after=after))
-            yield from page.tasks
-            if len(page.tasks) < size:
+            page = replace(query, limit=size)
+            tasks = self._read(_page_statement(page, following=last))
+            if last is None:
+                self._require_start(query, tasks)
+            yield from tasks
+            if len(tasks) < size:
                 return
-            after = TaskRef(str(page.tasks[-1].number), number=page.tasks[-1].number)
+            last = tasks[-1]
             remaining = None if remaining is None else remaining - size
 
     def get(self, refs: Sequence[TaskRef]) -> list[Task]:
@@ -534,11 +537,14 @@ def _is_descending(query: TaskQuery) -> bool:
     return (query.sort is not SortKey.TITLE) != query.reverse
 
 
-def _page_statement(query: TaskQuery) -> sa.Select[Any]:
+def _page_statement(query: TaskQuery, *, following: Task | None = None) -> sa.Select[Any]:
+    """A page; the one that follows a task as it was read, where one is given."""
     of = _source(query)
     page = sa.select(of).where(*_conditions(query))
-    if query.after is not None:
-        page = page.where(_follows(query.after, query))
+    if following is not None:
+        page = page.where(_comes_after(_position_of(following, query), query))
+    elif query.after is not None:
+        page = page.where(_comes_after(_position_meant(query.after, query), query))
     return page.order_by(*_order(query, of)).limit(query.limit)
 
 
@@ -556,22 +562,34 @@ def _page_with_total_statement(query: TaskQuery, limit: int) -> sa.Select[Any]:
     return sa.select(task, total).order_by(*_order(query, task))
 
 
-def _follows(after: TaskRef, query: TaskQuery) -> sa.ColumnElement[bool]:
-    """Whether a task comes after the one meant by `after`: never, if that is not one task."""
+def _comes_after(position: Any, query: TaskQuery) -> sa.ColumnElement[bool]:
+    columns = sa.tuple_(*_sort_columns(query.sort, _source(query)))
+    follows: sa.ColumnElement[bool] = (
+        columns < position if _is_descending(query) else columns > position
+    )
+    return follows
+
+
+def _position_of(task: Task, query: TaskQuery) -> Any:
+    """Where a task stood when it was read: somebody may have edited or deleted it since."""
+    first: dict[SortKey, list[Any]] = {
+        SortKey.CREATED: [],
+        SortKey.UPDATED: [task.updated_at],
+        SortKey.TITLE: [sa.func.lower(task.title)],
+    }
+    return sa.tuple_(*first[query.sort], task.number)
+
+
+def _position_meant(after: TaskRef, query: TaskQuery) -> Any:
+    """Where the task meant by `after` stands: nowhere, if that is not one task."""
     of = _source(query)
-    columns = _sort_columns(query.sort, of)
-    anchor = (
-        sa.select(*(sa.func.min(column) for column in columns))
+    return (
+        sa.select(*(sa.func.min(column) for column in _sort_columns(query.sort, of)))
         .select_from(of)
         .where(_is_any_of([after], of))
         .having(sa.func.count() == 1)
         .scalar_subquery()
     )
-    position: Any = sa.tuple_(*columns) if len(columns) > 1 else columns[0]
-    follows: sa.ColumnElement[bool] = (
-        position < anchor if _is_descending(query) else position > anchor
-    )
-    return follows
 
 
 _STATS = sa.text(

@@ -282,3 +282,18 @@ def test_stats_count_by_the_users_days(tasks: TaskRepository, database_url: str)
     assert (stats.created_last_7_days, stats.completed_last_7_days) == (2, 2)
     assert tasks.stats(datetime.date(2026, 3, 13), 1, "Europe/Berlin").streak_days == 0
     assert tasks.stats(datetime.date(2026, 3, 10), 1, "UTC").streak_days == 1
+
+
+@pytest.mark.parametrize("sort", list(SortKey))
+def test_a_stream_goes_on_where_it_was_though_its_last_task_changes(
+    tasks: TaskRepository, monkeypatch: pytest.MonkeyPatch, sort: SortKey
+) -> None:
+    monkeypatch.setattr("todo_cli.repository.STREAM_PAGE", 2)
+    add(tasks, *"abcdef")
+    stream = tasks.stream(replace(ALL, sort=sort))
+    first = [next(stream), next(stream)]
+    tasks.edit(ref(first[0].number), {"title": "zzz"})
+    tasks.delete([ref(first[1].number)])
+    rest = [task.title for task in stream]
+    expected = ["c", "d", "e", "f"] if sort is SortKey.TITLE else ["d", "c", "b", "a"]
+    assert [title for title in rest if title != "zzz"] == expected
