@@ -1,7 +1,7 @@
 """What tests share: a real PostgreSQL, a database of its own for each test, and the command line.
 
 The server is made from the embedded PostgreSQL; a template database is built by the migrations
-once, and cloned for each test. Nothing is skipped where something is missing: it fails.
+once, and cloned for each test. Nothing is skipped where a program is missing: it fails.
 """
 
 from __future__ import annotations

@@ -265,7 +265,7 @@ def _archive(report: Report, url: str, member: Member) -> None:
     seconds = time.perf_counter() - started
     over.set()
     person.join()
-    report.add("archive", f"{moved:,} tasks, {moved / seconds:,.0f}/s", "44,000/s (SCHEMA.md)")
+    report.add("archive", f"{moved:,} tasks, {moved / seconds:,.0f}/s", "44,000/s")
     if len(beside) > 1:
         report.add(
             "list and add beside it, over alone (p50 / p99)",
