@@ -81,7 +81,7 @@ def main() -> None:
         run_online(connection)
         return
     url = os.environ["TODO_DATABASE_URL"]
-    with create_engine(url.replace("://", "+psycopg://", 1)).connect() as connection:
+    with create_engine(f"postgresql+psycopg://{url.partition('://')[2]}").connect() as connection:
         run_online(connection)
 
 
