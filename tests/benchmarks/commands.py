@@ -16,7 +16,9 @@ import psycopg
 
 from tests.benchmarks.timing import medians, table
 from tests.support.proxy import UnixUpstream, WireProxy
+from todo_cli.credentials import file_store
 from todo_cli.database.embedded import EmbeddedServer
+from todo_cli.database.target import EMBEDDED
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = {
@@ -54,7 +56,9 @@ class Bench:
             "LC_ALL": "C.UTF-8",
         }
         self.todo("list")
-        self.token = (folder / "session").read_text()
+        kept = file_store(folder).load(EMBEDDED)
+        assert kept is not None
+        self.token = kept.token
 
     def todo(self, *words: str, stdin: str = "") -> str:
         return subprocess.run(
