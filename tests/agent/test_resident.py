@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -334,6 +335,41 @@ def test_a_killed_agent_is_replaced(home: AgentHome) -> None:
     home.wait_for_agent()
     assert home.todo("add", "-q", "two").stdout == "2\n"
     assert (home.pid() != pid, commands(home)) == (True, 1)
+
+
+def leave_dead_sockets(home: AgentHome) -> list[Path]:
+    """What as many killed agents leave behind as there may be; one lost its lock file too."""
+    home.data_dir.mkdir()
+    home.agent_dir.mkdir(mode=0o700)
+    left = [home.agent_dir / f"dead{n}.sock" for n in range(place.MOST_AGENTS)]
+    for path in left:
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(path))
+        path.with_suffix(".lock").touch(mode=0o600)
+    left[0].with_suffix(".lock").unlink()
+    return left
+
+
+def test_killed_agents_leave_room_for_the_next(home: AgentHome) -> None:
+    left = leave_dead_sockets(home)
+    assert home.todo("list").exit_code == 0
+    home.wait_for_agent()
+    assert not any(path.exists() or path.with_suffix(".lock").exists() for path in left)
+    assert len(list(home.agent_dir.glob("*.sock"))) == 1
+
+
+def test_agents_that_hold_their_locks_are_left_alone_and_no_more_are_started(
+    home: AgentHome,
+) -> None:
+    """They live, though they cannot be reached from here: in another container."""
+    left = leave_dead_sockets(home)
+    with contextlib.ExitStack() as held:
+        for path in left:
+            lock = held.enter_context(path.with_suffix(".lock").open("w"))
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        assert home.todo("list").exit_code == 0
+        assert agents_of(home.data_dir) == []
+        assert all(path.exists() and path.with_suffix(".lock").exists() for path in left)
 
 
 def test_an_agent_that_is_killed_in_the_middle_is_told(home: AgentHome) -> None:

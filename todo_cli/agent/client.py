@@ -213,11 +213,39 @@ def _started_recently(folder: str, name: str) -> bool:
 
 
 def _may_spawn(data_dir: str) -> bool:
+    """Whether there is room for another agent; those that died without a word are cleared first."""
+    folder = place.folder(data_dir)
     try:
-        sockets = [name for name in os.listdir(place.folder(data_dir)) if name.endswith(".sock")]
+        names = [name[: -len(".sock")] for name in os.listdir(folder) if name.endswith(".sock")]
+        if len(names) < place.MOST_AGENTS or not place.is_private(folder):
+            return len(names) < place.MOST_AGENTS
     except OSError:
         return True
-    return len(sockets) < place.MOST_AGENTS
+    return sum(not _clear_if_dead(folder, name) for name in names) < place.MOST_AGENTS
+
+
+def _clear_if_dead(folder: str, name: str) -> bool:
+    """Unlink what a killed agent left behind. One that lives holds its lock, also where it cannot
+    be reached from here: in another container, or at work on something."""
+    import fcntl  # not at the top: nearly no call needs it
+
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        lock = os.open(os.path.join(folder, f"{name}.lock"), flags, 0o600)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        connection = open_connection(folder, name)
+        if connection is None:
+            abandon(folder, name)
+            return True
+        connection.close()
+    except OSError:
+        pass
+    finally:
+        os.close(lock)
+    return False
 
 
 def _outcome(connection: _socket.socket) -> int | None:
