@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import socket
+
 import pytest
 
 from tests.conftest import Cli
+from todo_cli.app import command_tree
+from todo_cli.commands import completion
+from todo_cli.context import Invocation, Run
 
 
 @pytest.fixture
@@ -61,3 +67,27 @@ def test_nobody_logged_in_and_no_database_offer_nothing(cli: Cli) -> None:
         asked = {"_TODO_COMPLETE": "complete_bash", "COMP_WORDS": "todo done ", "COMP_CWORD": "2"}
         result = cli(environ={**asked, **environ})
         assert (result.exit_code, result.stdout, result.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize(("timeout", "expected_seconds"), [("", 0.5), ("20", 0.5), ("0.2", 0.2)])
+def test_a_database_that_never_answers_is_not_waited_for_long(
+    monkeypatch: pytest.MonkeyPatch, timeout: str, expected_seconds: float
+) -> None:
+    assert completion.TIMEOUT_SECONDS == 3
+    monkeypatch.setattr(completion, "TIMEOUT_SECONDS", 0.5)  # a test need not wait so long
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        environ = {
+            "TODO_DATABASE_URL": f"postgresql://somebody@127.0.0.1:{port}/todo",
+            "TODO_SESSION_TOKEN": "token",
+            "TODO_TIMEOUT": timeout,
+            "_TODO_COMPLETE": "complete_bash",
+            "COMP_WORDS": "todo done ",
+            "COMP_CWORD": "2",
+        }
+        out, err = io.StringIO(), io.StringIO()
+        run = Run(Invocation([], environ, None, out, err))
+        code = completion.complete(run, command_tree())
+        run.close()
+    assert (code, out.getvalue(), err.getvalue()) == (0, "", "")
+    assert run.settings.timeout_seconds == expected_seconds

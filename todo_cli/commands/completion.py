@@ -7,6 +7,7 @@ run's, so that the agent can answer. Whatever goes wrong, a Tab says nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -23,7 +24,8 @@ COMPLETE_VARIABLE = "_TODO_COMPLETE"
 """The name is Typer's: its scripts, which `--install-completion` installs, set it."""
 MOST_TASKS = 100
 MOST_LOOKED_AT = 5_000
-TIMEOUT_SECONDS = "3"
+TIMEOUT_SECONDS = 3.0
+"""Who pressed Tab waits no longer for the database, however long `TODO_TIMEOUT` is."""
 SHELLS = ("bash", "zsh", "fish", "powershell", "pwsh")
 _STATES = {"done": TaskState.PENDING, "reopen": TaskState.DONE, "restore": TaskState.TRASH}
 """The tasks that a command is for; every other takes all that are not in the trash."""
@@ -74,6 +76,8 @@ def complete(run: Run, tree: TyperGroup) -> int:
 def complete_refs(ctx: typer.Context, incomplete: str) -> Iterator[tuple[str, str]]:
     """Numbers of tasks that begin so, or whose titles hold the text; newest first."""
     run: Run = ctx.obj
+    timeout_seconds = min(run.settings.timeout_seconds, TIMEOUT_SECONDS)
+    run.settings = replace(run.settings, timeout_seconds=timeout_seconds)
     given = {ref.number for ref in ctx.params.get("refs") or []}
     is_number = incomplete.isdecimal()
     query = TaskQuery(
