@@ -52,6 +52,10 @@ class DatabasePool:
         return found[1]
 
     def take_back(self, key: _Key, database: Database) -> None:
+        """Keep it for the next run; one that was cancelled is so for good, and closed."""
+        if database.is_cancelled:
+            database.close()
+            return
         with self._lock:
             self._resting.append((key, database, time.monotonic()))
             closing, self._resting = (
@@ -85,6 +89,8 @@ class RunDatabases:
 
     def __init__(self, pool: DatabasePool) -> None:
         self._pool = pool
+        self._lock = threading.Lock()
+        """Held while databases change hands: one is either cancelled or given back, never both."""
         self._lent: list[tuple[_Key, Database]] = []
         self._is_cancelled = False
 
@@ -99,20 +105,29 @@ class RunDatabases:
     ) -> Database:
         key = _Key(url, session_token, timeout_seconds)
         database = self._pool.lend(key, revive, waiting)
-        self._lent.append((key, database))
+        with self._lock:
+            self._lent.append((key, database))
         return database
 
     def take_back(self, database: Database) -> None:
-        for key, lent in self._lent:
-            if lent is database:
-                if self._is_cancelled:
-                    database.close()
-                else:
-                    self._pool.take_back(key, database)
-        self._lent = [(key, lent) for key, lent in self._lent if lent is not database]
+        with self._lock:
+            for key, lent in self._lent:
+                if lent is database:
+                    if self._is_cancelled:
+                        database.close()
+                    else:
+                        self._pool.take_back(key, database)
+            self._lent = [(key, lent) for key, lent in self._lent if lent is not database]
+
+    def mark_cancelled(self) -> None:
+        """Let nothing go back to the pool from now on. Called before the run is interrupted."""
+        with self._lock:
+            self._is_cancelled = True
 
     def cancel(self) -> None:
         """Have the servers give up this run's queries. Called by another thread."""
-        self._is_cancelled = True
-        for _, database in list(self._lent):
+        with self._lock:
+            self._is_cancelled = True
+            lent = list(self._lent)
+        for _, database in lent:
             database.cancel()

@@ -102,6 +102,7 @@ class Call:
             self.interrupted = True
             if running is None:
                 return
+            running.mark_cancelled()  # first: the struck thread gives back what it has
             # Delivered as soon as the thread runs Python again; the query's end wakes it.
             thread_id = ctypes.c_ulong(self._thread.ident or 0)
             ctypes.pythonapi.PyThreadState_SetAsyncExc(
@@ -433,15 +434,19 @@ def _private_folder(data_dir: str) -> str | None:
 def _lock(folder: str, name: str) -> int | None:
     """Hold the name for as long as this process lives; None if another one does."""
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    path = os.path.join(folder, f"{name}.lock")
     deadline = time.monotonic() + LOCK_SECONDS
     while True:
         try:
-            lock = os.open(os.path.join(folder, f"{name}.lock"), flags, 0o600)
+            lock = os.open(path, flags, 0o600)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                os.utime(lock)
-                return lock
-            except BlockingIOError:
+                # Who clears up after a dead agent unlinks its lock: then it holds nothing.
+                if os.fstat(lock).st_ino == os.stat(path).st_ino:
+                    os.utime(lock)
+                    return lock
+                os.close(lock)
+            except (BlockingIOError, FileNotFoundError):
                 os.close(lock)
         except OSError:
             return None

@@ -162,6 +162,10 @@ class Database:
         if connection is not None and (connection.closed or _has_something_to_read(connection)):
             self.close()
 
+    @property
+    def is_cancelled(self) -> bool:
+        return self._is_cancelled
+
     def cancel(self) -> None:
         """Have the server give up what it is doing for us, for good. Called by another thread.
 
