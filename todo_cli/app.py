@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import sys
@@ -15,8 +16,10 @@ from todo_cli.commands import account, agent, tasks
 from todo_cli.commands.completion import COMPLETE_VARIABLE, complete
 from todo_cli.commands.options import TodoCommand, TodoGroup, current_run
 from todo_cli.context import Databases, Invocation, OwnDatabases, Run
-from todo_cli.errors import ClosedPipe, ExitCode, InvalidInput, TodoError
+from todo_cli.errors import AnswerLost, ClosedPipe, ExitCode, InvalidInput, TodoError
 from todo_cli.render import write_error
+
+_UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
 
@@ -118,6 +121,13 @@ def run(invocation: Invocation, databases: Databases | None = None) -> int:
     except TodoError as error:
         _report(current, error)
         return error.exit_code
+    except OSError as error:
+        if error.errno not in _UNWRITABLE:
+            raise
+        _forget_stdout(invocation)
+        lost = AnswerLost(f"The answer could not be written: {error.strerror}.")
+        _report(current, lost)
+        return lost.exit_code
     finally:
         current.close()
 

@@ -46,6 +46,9 @@ class Invocation:
 
     @classmethod
     def of_this_process(cls) -> Invocation:
+        # A closed stream is none at all: what would be written there goes nowhere.
+        sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115 - open until the end
+        sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115 - open until the end
         for stream in (sys.stdout, sys.stderr):
             reconfigure = getattr(stream, "reconfigure", None)
             if reconfigure is not None:

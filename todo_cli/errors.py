@@ -11,6 +11,7 @@
     │   ├── AmbiguousSession     a reference fits several
     │   ├── TokenFromEnvironment TODO_SESSION_TOKEN decides who is logged in
     │   ├── RoleRefused          a log-in role cannot be made or taken away
+    │   ├── AnswerLost           the answer could not be written: a full disk
     │   └── DatabaseFault        the database failed in a way that a retry does not mend
     ├── InvalidInput (2)         an impossible value; found before the database is asked
     ├── DatabaseUnreachable (3)  after the retries
@@ -112,6 +113,11 @@ class TokenFromEnvironment(Refused):
 
 class RoleRefused(Refused):
     code = "role_refused"
+
+
+class AnswerLost(Refused):
+    code = "answer_lost"
+    default_hint = "The command itself was carried out: look before you repeat it."
 
 
 class InvalidInput(TodoError):

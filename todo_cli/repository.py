@@ -151,8 +151,7 @@ class TaskRepository:
         Raises:
             TaskNotFound, AmbiguousTask: a reference does not mean exactly one task.
         """
-        statement = select(Task).where(_is_any_of(refs)).limit(len(refs) + CANDIDATES_SHOWN)
-        return _in_order(refs, self._read(statement))
+        return _in_order(refs, self._read(_lookup_statement(refs, Task)))
 
     def set_completed(self, refs: Sequence[TaskRef], completed: bool) -> list[Task]:
         """Mark every task done (or not done), or none of them. One round trip.
@@ -242,8 +241,7 @@ class TaskRepository:
         Raises:
             TaskNotFound, AmbiguousTask: a reference does not mean exactly one archived task.
         """
-        fitting = sa.select(_ARCHIVED).where(_is_any_of(refs, _ARCHIVED))
-        archived = _in_order(refs, self._read(fitting.limit(len(refs) + CANDIDATES_SHOWN)))
+        archived = _in_order(refs, self._read(_lookup_statement(refs, _ARCHIVED)))
         ids = [task.id for task in archived]
         statement = sa.select(Task).from_statement(_RESTORE_ARCHIVED.bindparams(ids=ids))
         restored = {task.id: task for task in self._write(statement)}
@@ -469,6 +467,23 @@ def _update_statement(
     if and_also is not None:
         conditions.append(and_also)
     return sa.update(Task).where(*conditions).values(**changes).returning(Task)
+
+
+def _lookup_statement(refs: Sequence[TaskRef], of: Any) -> sa.Executable:
+    """What the references fit: of each a few more than one, so that none crowds out another."""
+    fitting = [
+        sa.select(of)
+        .where(_is_any_of([ref], of))
+        .order_by(col(of.number))
+        .limit(CANDIDATES_SHOWN + 1)
+        .subquery()
+        for ref in {ref.text: ref for ref in refs if ref.number is None}.values()
+    ]
+    numbered = [ref for ref in refs if ref.number is not None]
+    branches = [sa.select(rows) for rows in fitting]
+    if numbered:
+        branches.append(sa.select(*sa.inspect(of).selectable.c).where(_is_any_of(numbered, of)))
+    return sa.select(of).from_statement(sa.union(*branches))
 
 
 def _in_order(refs: Sequence[TaskRef], tasks: Sequence[Task]) -> list[Task]:

@@ -139,3 +139,22 @@ def test_a_downgrade_of_the_embedded_database_locks_nobody_out(home: Home) -> No
     assert home.todo("db", "downgrade", "base", "--yes")[0] == 0
     assert home.todo("add", "-q", "two")[:2] == (0, "1\n")
     assert home.todo("list", "--json")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("redirection", "code"), [(">&-", 0), ("> /dev/full", 1), ("2>&- > /dev/null", 0)]
+)
+def test_an_answer_that_nobody_can_read_is_no_traceback(
+    home: Home, redirection: str, code: int
+) -> None:
+    home.todo("list")
+    finished = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m todo_cli add one {redirection}"],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TODO_DATA_DIR": str(home.data_dir)},
+        capture_output=True,
+        text=True,
+    )
+    assert finished.returncode == code
+    assert "Traceback" not in finished.stderr
+    assert ("was carried out" in finished.stderr) == (code == 1)
+    assert len(json.loads(home.todo("list", "--json")[1])) == 1

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from tests.conftest import Cli, Postgres, Result
 from tests.support.keyrings import WorkingKeyring
@@ -151,6 +153,57 @@ def test_revoking_ends_the_roles_connections(
         psycopg.connect(url)
     with pytest.raises(RoleRefused, match="no role"):
         grants.revoke(database_url, ROLE)
+
+
+def test_who_comes_back_while_a_role_is_revoked_is_not_let_in(
+    database_url: str, postgres: Postgres, only_by_password: None, removed: None
+) -> None:
+    url = grants.grant(database_url, ROLE)
+    with (
+        psycopg.connect(database_url) as holder,
+        psycopg.connect(database_url, autocommit=True) as watcher,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        watcher.execute("create table held ()")
+        watcher.execute(f"alter table held owner to {ROLE}".encode())
+        holder.execute("lock table held")
+        revoking = pool.submit(grants.revoke, database_url, ROLE)
+        try:
+            while not watcher.execute(_WAITS).fetchall():
+                assert not revoking.done()
+            with pytest.raises(psycopg.OperationalError, match="not permitted to log in"):
+                psycopg.connect(url)
+            # As if the server had been letting this one in all the while.
+            postgres.execute(f"alter role {ROLE} login")
+            late = psycopg.connect(url)
+        finally:
+            holder.rollback()
+        revoking.result()
+        with late, pytest.raises(psycopg.OperationalError):
+            late.execute("select 1")
+
+
+_WAITS = "select from pg_locks where not granted and relation = 'held'::regclass"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://h/d?user=owner&password=s3cret&sslmode=require",
+        "postgresql://owner:s3cret@h/d?sslmode=require&p%61ssword=s3cret",
+        "postgresql://owner@h/d?passfile=s3cret&sslkey=s3cret&sslcert=s3cret&sslpassword=s3cret"
+        "&sslmode=require",
+    ],
+)
+def test_nothing_of_the_owners_is_in_the_url_that_is_handed_out(url: str) -> None:
+    given = grants._url_for(url, ROLE, "its/own")
+    assert conninfo_to_dict(given) == {
+        "user": ROLE,
+        "password": "its/own",
+        "host": "h",
+        "dbname": "d",
+        "sslmode": "require",
+    }
 
 
 def test_the_command_prints_the_url_once(cli: Cli, database_url: str, removed: None) -> None:

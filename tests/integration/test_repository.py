@@ -297,3 +297,12 @@ def test_a_stream_goes_on_where_it_was_though_its_last_task_changes(
     rest = [task.title for task in stream]
     expected = ["c", "d", "e", "f"] if sort is SortKey.TITLE else ["d", "c", "b", "a"]
     assert [title for title in rest if title != "zzz"] == expected
+
+
+def test_a_beginning_that_fits_many_hides_no_other_reference(tasks: TaskRepository) -> None:
+    made = tasks.add([(f"{n}", None) for n in range(40)])
+    shared = ref(str(made[0].id)[:6])
+    with pytest.raises(AmbiguousTask):
+        tasks.set_completed([ref(40), shared], True)
+    with pytest.raises(AmbiguousTask):
+        tasks.get([ref(made[39].id), shared, ref(39)])
