@@ -6,12 +6,13 @@ them see: the policies bind the role, and it owns nothing.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import psycopg
 from psycopg import sql
@@ -27,6 +28,9 @@ MARK = "todo: for people"
 """The comment on every role that was made here; no other one is taken away."""
 
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+_OWNERS = {"user", "password", "passfile", "sslpassword", "sslkey", "sslcert"}
+"""Options by which a URL says who connects. In libpq they win over what stands before the host."""
+
 _PASSWORD_BYTES = 24
 """192 random bits; Neon asks for 60 or more."""
 
@@ -49,7 +53,8 @@ _GRANTED = """
 select rolname::text from pg_catalog.pg_roles
 where pg_catalog.shobj_description(oid, 'pg_authid') = %(mark)s order by rolname
 """
-_CONNECTIONS = "select pg_terminate_backend(pid) from pg_stat_activity where usename = %(name)s"
+_OID = "select pg_catalog.to_regrole(%(name)s)::oid"
+_END_CONNECTIONS = "select pg_terminate_backend(pid) from pg_stat_activity where usesysid = %(oid)s"
 
 
 def grant(url: str, name: str) -> str:
@@ -74,29 +79,40 @@ def grant(url: str, name: str) -> str:
 
 
 def revoke(url: str, name: str) -> None:
-    """Take away a role that `grant` made, after ending its connections.
+    """Take away a role that `grant` made, and end its connections.
+
+    That it may not log in is committed first: else who comes back at once would work on under a
+    role that is gone.
 
     Raises:
         RoleRefused: there is no such role, or `grant` did not make it.
-        TodoError: the database refused; nothing was changed.
+        TodoError: the database refused; the role is there still, though it may not log in any
+            more. Doing it again takes up what is left.
     """
     _check(name)
-    with _connected(url) as connection:
+    with _opened(url) as connection:
         exists, is_ours = _state(connection, name)
         if not exists or not is_ours:
             raise RoleRefused(
                 f"There is no role {name} that todo db grant made.",
                 hint="See them with: todo db grants",
             )
-        role = sql.Identifier(name)
+        role, app = sql.Identifier(name), sql.Identifier(APP_ROLE)
+        (oid,) = connection.execute(_OID, {"name": name}).fetchone() or (None,)
         is_superuser = connection.info.parameter_status("is_superuser") == "on"
-        if not is_superuser:
-            # To end its connections and drop what it owns one has to be a member.
-            connection.execute(sql.SQL("grant {} to current_user").format(role))
-        connection.execute(sql.SQL("alter role {} nologin").format(role))
-        connection.execute(_CONNECTIONS, {"name": name})
-        connection.execute(sql.SQL("drop owned by {}").format(role))
-        connection.execute(sql.SQL("drop role {}").format(role))
+        with connection.transaction():
+            if not is_superuser:
+                # To end its connections and drop what it owns one has to be a member.
+                connection.execute(sql.SQL("grant {} to current_user").format(role))
+            connection.execute(sql.SQL("alter role {} nologin").format(role))
+            connection.execute(sql.SQL("revoke {} from {}").format(app, role))
+        connection.execute(_END_CONNECTIONS, {"oid": oid})
+        with connection.transaction():
+            connection.execute(sql.SQL("drop owned by {}").format(role))
+            connection.execute(sql.SQL("drop role {}").format(role))
+        # Who was being let in meanwhile. Of a role that is gone nobody can be a member.
+        with contextlib.suppress(psycopg.errors.InsufficientPrivilege):
+            connection.execute(_END_CONNECTIONS, {"oid": oid})
 
 
 def granted(url: str) -> list[str]:
@@ -144,13 +160,16 @@ def _as_sent(connection: psycopg.Connection[Any], url: str, name: str, password:
 @contextmanager
 def _connected(url: str) -> Iterator[connecting.Connection]:
     """A connection in one transaction: all is made, or nothing."""
+    with _opened(url) as connection, connection.transaction():
+        yield connection
+
+
+@contextmanager
+def _opened(url: str) -> Iterator[connecting.Connection]:
+    """A connection in autocommit mode."""
     parameters = target.connection_parameters(url)
     deadline = Deadline(TIMEOUT_SECONDS)
-    with (
-        faults.settled(),
-        connecting.connect(parameters, deadline) as connection,
-        connection.transaction(),
-    ):
+    with faults.settled(), connecting.connect(parameters, deadline) as connection:
         yield connection
 
 
@@ -175,4 +194,11 @@ def _check(name: str) -> None:
 def _url_for(url: str, name: str, password: str) -> str:
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{name}:{quote(password, safe='')}@{host}"))
+    options = [word for word in parts.query.split("&") if not _is_owners(word)]
+    return urlunsplit(
+        parts._replace(netloc=f"{name}:{quote(password, safe='')}@{host}", query="&".join(options))
+    )
+
+
+def _is_owners(option: str) -> bool:
+    return unquote(option.partition("=")[0]) in _OWNERS
