@@ -21,7 +21,7 @@ from todo_cli.admin import backup as backups
 from todo_cli.admin import health
 from todo_cli.admin.backup import Manifest
 from todo_cli.admin.connect import Connection
-from todo_cli.errors import Refused, RuleViolated
+from todo_cli.errors import InvalidInput, Refused, RuleViolated
 
 
 def back_up(url: str, file: Path) -> Manifest:
@@ -151,6 +151,43 @@ def test_what_is_not_a_whole_backup_is_refused_before_anything_is_changed(
     assert catalog(empty_database_url) == before
 
 
+def test_rows_that_did_not_arrive_are_noticed_before_the_commit(
+    database_url: str, empty_database_url: str, dump: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seed(database_url, users=2, tasks=100)
+    back_up(database_url, dump)
+    spoil_counts(dump, dump.with_name(dump.name + backups.SUFFIX))
+    monkeypatch.setattr(backups, "_require_whole", lambda *_: None)
+    before = catalog(empty_database_url)
+    with pytest.raises(Refused, match=r"public\.tasks should have 101 rows"):
+        bring_back(empty_database_url, dump)
+    assert catalog(empty_database_url) == before
+
+
+@pytest.mark.parametrize("power", ["bypassrls", "login"])
+def test_a_role_for_people_that_no_policy_binds_is_refused(
+    database_url: str, empty_database_url: str, postgres: Postgres, dump: Path, power: str
+) -> None:
+    back_up(database_url, dump)
+    before = catalog(empty_database_url)
+    postgres.execute(f"alter role todo_app {power}")
+    try:
+        with pytest.raises(Refused, match="todo_app"):
+            bring_back(empty_database_url, dump)
+    finally:
+        postgres.execute(f"alter role todo_app no{power}")
+    assert catalog(empty_database_url) == before
+
+
+def test_nobody_may_make_temporary_objects_in_what_came_back(
+    database_url: str, empty_database_url: str, dump: Path
+) -> None:
+    back_up(database_url, dump)
+    bring_back(empty_database_url, dump)
+    may = "select has_database_privilege('todo_app', current_database(), 'temporary')"
+    assert rows(empty_database_url, may) == [(False,)]
+
+
 def test_a_database_that_holds_something_is_left_alone(database_url: str, dump: Path) -> None:
     seed(database_url, users=2, tasks=100)
     back_up(database_url, dump)
@@ -212,6 +249,15 @@ def test_the_password_stays_out_of_the_command_line() -> None:
     assert secret["PGPASSWORD"] == "s3cret"
     assert address is not None and "s3cret" not in address
     assert "sslmode=require" in address
+
+
+def test_a_password_that_only_a_command_line_could_hold_is_refused(dump: Path) -> None:
+    url = "postgresql://ann@h/d?sslkey=k&sslpassword=s3cret"
+    for run in (lambda: backups._access(url), lambda: back_up(url, dump)):
+        with pytest.raises(InvalidInput) as caught:
+            run()
+        assert "sslpassword" in caught.value.message and caught.value.hint
+        assert "s3cret" not in str(caught.value)
 
 
 def test_who_sees_only_a_part_cannot_back_it_up(

@@ -49,6 +49,10 @@ def test_the_pooled_host_is_exchanged_for_the_direct_one() -> None:
         ("postgresql://ann:secret@h:1/d", "postgresql://ann:****@h:1/d"),
         ("postgresql://ann@h/d", "postgresql://ann@h/d"),
         ("postgresql://h/d?user=a&password=secret", "postgresql://h/d?user=a&password=****"),
+        (
+            "postgresql://h/d?sslkey=k&sslpassword=secret",
+            "postgresql://h/d?sslkey=k&sslpassword=****",
+        ),
         ("postgresql://ann:p@ss:w@h/d", "postgresql://ann:****@h/d"),
         ("postgresql://ann@/d?host=%2Ftmp%2Fx", "postgresql://ann@/d?host=%2Ftmp%2Fx"),
     ],

@@ -30,7 +30,7 @@ from psycopg.conninfo import make_conninfo
 from todo_cli.admin.connect import Connection, connected, one, require_full_sight
 from todo_cli.database.embedded.files import wheel_programs
 from todo_cli.database.target import connection_parameters
-from todo_cli.errors import Refused
+from todo_cli.errors import InvalidInput, Refused
 
 FORMAT = "todo-backup"
 VERSION = 1
@@ -65,7 +65,9 @@ def backup(url: str, file: Path, *, environ: Mapping[str, str], progress: Progre
     Raises:
         Refused: the file is there already, cannot be written, or did not hold what it should.
         RuleViolated: row-level security hides rows from this role; nothing was written.
+        InvalidInput: the URL holds a secret that PostgreSQL's programs cannot be given unseen.
     """
+    _access(url)
     for taken in (file, _manifest_path(file)):
         if taken.exists():
             raise Refused(f"{taken} is there already.", hint="Give another name.")
@@ -95,8 +97,11 @@ def restore(url: str, file: Path, *, environ: Mapping[str, str], progress: Progr
 
     Raises:
         Refused: the file is not a whole backup of this program, or the database is not empty;
-            nothing was changed. Or the restore failed; the database is as empty as before.
+            nothing was changed. Or the restore failed, or brought other counts of rows: it was
+            rolled back, and of it the role of people's commands is left.
+        InvalidInput: the URL holds a secret that PostgreSQL's programs cannot be given unseen.
     """
+    _access(url)
     manifest = read_manifest(file)
     _require_whole(file, manifest, environ)
     with connected(url) as connection:
@@ -106,12 +111,14 @@ def restore(url: str, file: Path, *, environ: Mapping[str, str], progress: Progr
                 "The database is not empty.",
                 hint="Make an empty one, for example with: createdb NAME",
             )
+        if one(connection, _APP_ROLE_PASSES):
+            raise Refused(
+                "The server has a role todo_app that may log in or pass row-level security.",
+                hint="alter role todo_app nosuperuser nobypassrls nologin",
+            )
         for statement in _MAKE_ROLE:
             connection.execute(statement)
-        _load(url, file, environ, progress)
-        progress(0, None, "Verifying")
-        with connection.transaction():
-            _require_counts(_count_rows_as_maintainer(connection), manifest.tables)
+        _load(url, file, manifest, environ, progress)
         connection.execute("analyze")
     return manifest
 
@@ -230,6 +237,13 @@ select jsonb_build_object(
     )
 )
 """
+_APP_ROLE_PASSES: LiteralString = """
+select exists (
+    select from pg_catalog.pg_roles
+    where rolname = 'todo_app' and (rolsuper or rolbypassrls or rolcanlogin)
+)
+"""
+"""What migration 0003 refuses too."""
 _MAKE_ROLE: tuple[LiteralString, ...] = (
     """
     do $$
@@ -263,6 +277,14 @@ using ((
     for table in ("tasks", "tasks_archive")
 )
 """As migration 0007 has it: it names the owner, who is somebody else in the new database."""
+_CLOSE_DATABASE = """
+do $$
+begin
+    execute format('revoke temporary on database %I from public', current_database());
+end
+$$;
+"""
+"""As migration 0006 has it: a dump of schemas does not hold the database's own privileges."""
 
 
 @contextmanager
@@ -291,16 +313,13 @@ def _count_rows(connection: Connection) -> dict[str, int]:
     return counts
 
 
-def _count_rows_as_maintainer(connection: Connection) -> dict[str, int]:
-    connection.execute("select set_config('todo.maintenance', 'on', true)")
-    return _count_rows(connection)
-
-
 # --- the way back ----------------------------------------------------------------------------
 
 
-def _load(url: str, file: Path, environ: Mapping[str, str], progress: Progress) -> None:
-    """Run the dump's statements and ours in one transaction.
+def _load(
+    url: str, file: Path, manifest: Manifest, environ: Mapping[str, str], progress: Progress
+) -> None:
+    """Run the dump's statements and ours in one transaction, and count before it is committed.
 
     By way of `psql`: `pg_restore` itself sets `transaction_timeout`, which a server older than 17
     does not know and refuses.
@@ -324,7 +343,25 @@ def _load(url: str, file: Path, environ: Mapping[str, str], progress: Progress) 
                     if done % PROGRESS_LINES == 0:
                         progress(done, None, "Restoring")
                 if script.wait() == 0:
-                    statements.write(f"{_MAINTENANCE}commit;\n".encode())
+                    progress(0, None, "Verifying")
+                    ours = _MAINTENANCE + _CLOSE_DATABASE + _counted(manifest.tables)
+                    statements.write(f"{ours}commit;\n".encode())
+
+
+def _counted(tables: Mapping[str, int]) -> str:
+    """Statements that fail where a table does not have as many rows."""
+    # A dump turns it off, by which an owner whom the policies bind would be refused.
+    script = "set row_security = on;\n"
+    for table, rows in tables.items():
+        body = sql.SQL(
+            "begin if (select count(*) from {}) <> {} then raise exception '%', {}; end if; end"
+        ).format(
+            sql.Identifier(*table.split(".", 1)),
+            sql.Literal(rows),
+            sql.Literal(f"{table} should have {rows:,} rows, and has others."),
+        )
+        script += sql.SQL("do {};\n").format(sql.Literal(body.as_string(None))).as_string(None)
+    return script
 
 
 def _known_everywhere(script: IO[bytes]) -> Iterator[bytes]:
@@ -374,10 +411,19 @@ def _program(
 
 
 def _access(url: str | None) -> tuple[dict[str, str], str | None]:
-    """The secret for the environment, the rest for the command line, where all can read it."""
+    """The secret for the environment, the rest for the command line, where all can read it.
+
+    Raises:
+        InvalidInput: the URL holds a secret that libpq reads from no variable.
+    """
     if url is None:
         return {}, None
     parts = connection_parameters(url)
+    if "sslpassword" in parts:
+        raise InvalidInput(
+            "The database URL has an sslpassword, which everybody on this machine could read.",
+            hint="Leave it out, and use a key file without a password that only you can read.",
+        )
     password = parts.pop("password", None)
     # An owner whom row-level security binds sees all rows by the policy of migration 0007.
     secret = {"PGOPTIONS": "-c todo.maintenance=on", "PGAPPNAME": "todo db"}

@@ -18,6 +18,7 @@ from todo_cli.database.target import (
 )
 
 MASK = "****"
+_SECRETS = ("password", "sslpassword")
 
 
 def administrative_target(flag: str | None, environ: Mapping[str, str]) -> Target | None:
@@ -49,7 +50,7 @@ def masked(url: str) -> str:
     user, colon, _ = access.partition(":")
     netloc = f"{user}{colon}{MASK if colon else ''}{at}{host}"
     fields = parse_qsl(parts.query, keep_blank_values=True)
-    if any(name == "password" for name, _ in fields):
-        hidden = [(name, MASK if name == "password" else value) for name, value in fields]
+    if any(name in _SECRETS for name, _ in fields):
+        hidden = [(name, MASK if name in _SECRETS else value) for name, value in fields]
         parts = parts._replace(query=urlencode(hidden, quote_via=quote, safe="*/"))
     return urlunsplit(parts._replace(netloc=netloc))
