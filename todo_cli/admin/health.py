@@ -60,7 +60,7 @@ class Limits:
     """The specification's target for a read; `select 1` may not use it up alone."""
     oldest_server: int = 15
     newest_server: int = 18
-    """The majors that the tests run on (DESIGN.md)."""
+    """The majors that the tests run on."""
     dead_ratio: float = 0.2
     """PostgreSQL's autovacuum_vacuum_scale_factor: beyond it autovacuum should have come."""
     dead_rows: int = 10_000
@@ -81,7 +81,7 @@ class Limits:
     """Of the size that Neon's plan allows."""
     clock_seconds: float = 2
     targets: dict[str, float] = field(default_factory=lambda: dict(TARGETS))
-    """Milliseconds of the seven query patterns: 100 to read, 50 to write (SCHEMA.md)."""
+    """Milliseconds of the seven query patterns: 100 to read, 50 to write (migrations/README.md)."""
 
 
 @dataclass(frozen=True)
@@ -390,7 +390,7 @@ def _bytes(setting: str | None) -> int | None:
 FORCED = ("tasks", "tasks_archive")
 SHIELDED = ("users", "sessions", "accounts", "verifications")
 """Row-level security is enabled; the web application, their owner, is not bound."""
-TRIGGERS = ("tasks_assign_number", "tasks_stamp")
+TRIGGERS = ("tasks_admit_writer", "tasks_assign_number", "tasks_stamp")
 
 _HAS_SCHEMA: LiteralString = """
 select to_regclass('public.alembic_version') is not null
@@ -450,12 +450,17 @@ select jsonb_build_object(
                     and pg_has_role('todo_app', relowner, 'member')
             ),
             'secrets', (
-                select coalesce(jsonb_agg(relname order by relname), '[]')
-                from pg_catalog.pg_class
-                where relnamespace = 'public'::regnamespace
-                    and relname in ('sessions', 'accounts', 'verifications')
-                    and has_any_column_privilege('todo_app', oid, 'select, insert, update')
-            ))
+                select coalesce(jsonb_agg(c.relname order by c.relname), '[]')
+                from pg_catalog.pg_class as c
+                where (
+                        c.relnamespace = to_regnamespace('todo_auth')
+                            and c.relkind in ('r', 'p', 'v', 'm', 'f')
+                        or c.relnamespace = 'public'::regnamespace
+                            and c.relname in ('sessions', 'accounts', 'verifications')
+                    )
+                    and has_any_column_privilege('todo_app', c.oid, 'select, insert, update')
+            ),
+            'temporary', has_database_privilege('todo_app', current_database(), 'temporary'))
         from pg_catalog.pg_roles where rolname = 'todo_app'
     )
 )
@@ -483,6 +488,7 @@ def _schema_checks(connection: Connection) -> Iterator[Check]:
     )
     yield _listed("policies", _wrong_policies(facts), "are not as expected", _POLICY_HINT)
     yield _app_role(facts)
+    yield _temporary_objects(facts)
     yield _listed("functions", _loose_functions(facts), "could be abused", _FUNCTION_HINT)
     yield _listed(
         "indexes", _bad_indexes(facts), "are missing or invalid", "todo db upgrade, or reindex"
@@ -537,7 +543,7 @@ def _unforced(facts: dict[str, Any]) -> list[str]:
 
 
 def _wrong_policies(facts: dict[str, Any]) -> list[str]:
-    """Policies on people's tasks that are missing, changed, or too many."""
+    """Policies on what is people's that are missing, changed, or too many."""
     found = {(one["table"], one["name"]): one for one in facts["policies"]}
     wrong = [
         f"{table}.{table}_{which}"
@@ -545,7 +551,10 @@ def _wrong_policies(facts: dict[str, Any]) -> list[str]:
         for which, is_right in (("own", _is_own), ("maintenance", _is_maintenance))
         if not is_right(found.pop((table, f"{table}_{which}"), None), facts)
     ]
-    return wrong + [f"{table}.{name}" for table, name in found if table in FORCED]
+    if not _is_of_users(found.pop(("users", "users_own"), None)):
+        wrong.append("users.users_own")
+    guarded = (*FORCED, *SHIELDED)
+    return wrong + [f"{table}.{name}" for table, name in found if table in guarded]
 
 
 def _is_own(policy: dict[str, Any] | None, _: dict[str, Any]) -> bool:
@@ -553,6 +562,15 @@ def _is_own(policy: dict[str, Any] | None, _: dict[str, Any]) -> bool:
         return False
     rule = "user_id=SELECTtodo_auth.current_user_idAScurrent_user_id"
     return _squeezed(policy["using"]) == _squeezed(policy["check"]) == rule
+
+
+def _is_of_users(policy: dict[str, Any] | None) -> bool:
+    return (
+        policy is not None
+        and (policy["permissive"], policy["cmd"]) == ("PERMISSIVE", "SELECT")
+        and policy["roles"] == ["todo_app"]
+        and _squeezed(policy["using"]) == "id=SELECTtodo_auth.current_user_idAScurrent_user_id"
+    )
 
 
 def _is_maintenance(policy: dict[str, Any] | None, facts: dict[str, Any]) -> bool:
@@ -593,6 +611,21 @@ def _app_role(facts: dict[str, Any]) -> Check:
         "todo_app must own nothing, not log in, and have neither SUPERUSER nor BYPASSRLS."
         if passes
         else None,
+    )
+
+
+def _temporary_objects(facts: dict[str, Any]) -> Check:
+    may = bool(facts["app"] and facts["app"]["temporary"])
+    return Check(
+        "temporary_objects",
+        FAIL if may else OK,
+        may,
+        None,
+        False,
+        "People's commands may make temporary tables, which could hide the real ones."
+        if may
+        else "People's commands can make no temporary objects.",
+        "As the database's owner: revoke temporary on database … from public" if may else None,
     )
 
 
