@@ -18,7 +18,7 @@ from todo_cli.repository import pattern_statements
 
 READ_TARGET_MILLISECONDS = 100.0
 WRITE_TARGET_MILLISECONDS = 50.0
-"""Both from the specification (SCHEMA.md, the seven query patterns)."""
+"""Both from the specification of the seven query patterns (migrations/README.md)."""
 
 TARGETS = {
     "list": READ_TARGET_MILLISECONDS,

@@ -115,10 +115,6 @@ def cleanup(url: str, *, progress: Progress) -> Removed:
     return Removed(removed_users, removed_tasks)
 
 
-def count_seeded_users(connection: Connection) -> int:
-    return int(one(connection, _COUNT_USERS))
-
-
 def _some_seeded_users(connection: Connection, after: UUID) -> list[UUID]:
     return [id_ for (id_,) in connection.execute(_SOME_SEEDED, (after,)).fetchall()]
 
