@@ -123,6 +123,7 @@ class AnswerLost(Refused):
 class InvalidInput(TodoError):
     code = "invalid_input"
     exit_code = ExitCode.USAGE
+    default_hint = "See: todo --help"
 
 
 class DatabaseUnreachable(TodoError):

@@ -428,6 +428,7 @@ def explain(
     from todo_cli.admin.explain import explain as explained
 
     run = current_run(ctx)
+    run.render.note(f"Target: {run.target.label}")  # yours, which may not be the administrators'
     patterns = explained(run.database)
     rows = [
         {
