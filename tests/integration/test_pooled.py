@@ -17,7 +17,7 @@ from todo_cli.database.session import Database
 from todo_cli.errors import NotLoggedIn
 
 THREADS = 8
-STATEMENTS = 2_000
+STATEMENTS = 10_000
 POOL_SIZE = 3
 PASSWORD = "correct horse"
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Callable, Iterator
 
+import psycopg
 import pytest
+from sqlmodel import text
 
 from tests.conftest import Cli, Postgres
+from tests.support.people import Person
 from tests.support.proxy import UnixUpstream, WireProxy
+from todo_cli.database.session import Database
+from todo_cli.errors import TodoError
 
 HUNDRED_LINES = "".join(f"line {n}\n" for n in range(100))
 
@@ -52,6 +58,7 @@ def test_a_command_is_one_round_trip(
     result = cli(*words, stdin=stdin, environ=through_proxy)
     assert (result.exit_code, result.stderr) == (0, "")
     assert (proxy.stats.connections, proxy.stats.round_trips) == (1, 1)
+    assert proxy.stats.idle_flushes == 0
 
 
 @pytest.mark.parametrize("words", [["list"], ["show", "1"], ["done", "1"], ["stats"]])
@@ -71,3 +78,29 @@ def test_toggle_is_two_round_trips(cli: Cli, proxy: WireProxy, database_url: str
     url = through(proxy, database_url)
     assert cli("toggle", "1", environ={"TODO_DATABASE_URL": url}).exit_code == 0
     assert proxy.stats.round_trips == 2
+
+
+@pytest.mark.parametrize("statement", ["select 1", "select 1 / 0"])
+def test_nothing_follows_what_ends_a_statement(
+    proxy: WireProxy,
+    database_url: str,
+    alice: Person,
+    open_database: Callable[..., Database],
+    statement: str,
+) -> None:
+    """A pooler in transaction mode would keep a server connection for whatever came late."""
+    database = open_database(through(proxy, database_url), alice.token)
+    for _ in range(20):
+        with contextlib.suppress(TodoError):
+            database.run(lambda session: session.execute(text(statement)).all())
+    assert (proxy.stats.round_trips, proxy.stats.idle_flushes) == (20, 0)
+    assert proxy.stats.connections == 1
+
+
+def test_psycopg_alone_lets_a_flush_follow(proxy: WireProxy, database_url: str) -> None:
+    """Why we have a pipeline of our own. When this fails, psycopg has mended it."""
+    with psycopg.connect(through(proxy, database_url), autocommit=True) as connection:
+        for _ in range(20):
+            with connection.pipeline():
+                connection.execute("select 1")
+    assert proxy.stats.idle_flushes > 0

@@ -115,6 +115,9 @@ class Stats:
     """After each connection's first ReadyForQuery, as the module defines them."""
     queries: list[str] = field(default_factory=list)
     """The SQL of each Query and Parse. What was prepared earlier is executed without either."""
+    idle_flushes: int = 0
+    """Flushes with nothing before them to flush. To a pooler one may look like a new transaction,
+    that nothing ends."""
     cuts: int = 0
     """Connections that a `cut` has ended, to tell a cut that came from one that never did."""
 
@@ -124,6 +127,7 @@ class Stats:
 
     def reset(self) -> None:
         self.connections = self.connection_round_trips = self.round_trips = self.cuts = 0
+        self.idle_flushes = 0
         self.queries = []
 
 
@@ -644,6 +648,7 @@ class _Connection:
             self.sever(cut.how, let_server_finish=cut.let_server_finish)
 
     def _count(self, message: _Message) -> None:
+        self._proxy.stats.idle_flushes += self._dialogue.is_idle_flush(message.kind)
         self._proxy.stats.round_trips += self._dialogue.note_sent(message.kind)
         if (sql := message.sql) is not None:
             self._proxy.stats.queries.append(sql)

@@ -6,16 +6,18 @@ at each address of a host, and be deaf to Ctrl-C while a host's name is looked u
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import queue
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from time import monotonic
 from typing import Any, TypeVar
 
 import psycopg
 from psycopg import waiting
+from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_attempts
 
 from todo_cli.database import faults
@@ -46,6 +48,23 @@ class Deadline:
         return max(0.0, self._at - monotonic())
 
 
+class Pipeline(psycopg.Pipeline):
+    """A pipeline whose last word is its Sync.
+
+    psycopg sends a Flush after it. When that comes late, a pooler in transaction mode has already
+    given the server connection to somebody else, takes the Flush for the start of our next
+    transaction, and keeps a server connection for us until we happen to say more.
+    """
+
+    def _exit_gen(self) -> PQGen[None]:
+        try:
+            yield from self._sync_gen()
+        except psycopg.Error:
+            with contextlib.suppress(psycopg.Error):  # the first one says what happened
+                yield from self._fetch_gen(flush=False)
+            raise
+
+
 class Connection(psycopg.Connection[Any]):
     """A connection that gives up at its deadline, and at once on Ctrl-C.
 
@@ -57,6 +76,15 @@ class Connection(psycopg.Connection[Any]):
     deadline: Deadline | None = None
     has_answered = False
     """Whether a statement came back on it: if so it may have died unnoticed since."""
+
+    @contextlib.contextmanager
+    def pipeline(self) -> Iterator[psycopg.Pipeline]:
+        self._pipeline = Pipeline(self)
+        try:
+            with self._pipeline as pipeline:
+                yield pipeline
+        finally:
+            self._pipeline = None
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
         limit = timeout if self.deadline is None else self.deadline.remaining_seconds
