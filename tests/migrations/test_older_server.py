@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from tests.migrations.test_revisions import REVISIONS
-from tests.support import older
+from tests.support import older, server
 from tests.support.catalog import catalog_of
 from tests.support.people import sign_up
 from todo_cli.admin import migrate
@@ -21,7 +21,7 @@ from todo_cli.values import TaskQuery, TaskRef
 
 @pytest.fixture(scope="module")
 def older_url() -> Iterator[str]:
-    with older.running() as url:
+    with server.running(older.programs()) as url:
         yield url
 
 

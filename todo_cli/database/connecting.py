@@ -79,12 +79,14 @@ class Connection(psycopg.Connection[Any]):
 
     @contextlib.contextmanager
     def pipeline(self) -> Iterator[psycopg.Pipeline]:
-        self._pipeline = Pipeline(self)
+        if self._pipeline is None:
+            self._pipeline = Pipeline(self)
         try:
             with self._pipeline as pipeline:
                 yield pipeline
         finally:
-            self._pipeline = None
+            if pipeline.level == 0:
+                self._pipeline = None
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
         limit = timeout if self.deadline is None else self.deadline.remaining_seconds
