@@ -15,8 +15,9 @@ import psycopg
 import pytest
 
 from tests.admin.test_migrate import REPOSITORY, catalog
-from tests.admin.test_seed import fingerprint_as_owner, rows, seed
+from tests.admin.test_seed import fingerprint_as_owner, rows
 from tests.conftest import Cli, Postgres
+from tests.support.maintenance import seed
 from todo_cli.admin import backup as backups
 from todo_cli.admin import health
 from todo_cli.admin.backup import Manifest

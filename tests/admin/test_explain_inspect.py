@@ -9,8 +9,8 @@ import psycopg
 import pytest
 
 from tests.conftest import Cli, Postgres
+from tests.support.maintenance import seed
 from tests.support.people import Person
-from todo_cli.admin import seed as seeding
 from todo_cli.admin.explain import TARGETS
 from todo_cli.admin.inspect import Section
 from todo_cli.admin.plan import Plan
@@ -28,7 +28,7 @@ def ordinary_url(postgres: Postgres, database_url: str) -> Iterator[str]:
 @pytest.fixture
 def busy(database_url: str, alice: Person) -> Person:
     """Alice with 20,000 tasks, among others."""
-    seeding.seed(database_url, users=3, tasks=20_000, progress=lambda *_: None)
+    seed(database_url, users=3, tasks=20_000)
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("set session_replication_role = replica")
         connection.execute(

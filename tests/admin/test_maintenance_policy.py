@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from tests.conftest import Postgres
-from todo_cli.admin import seed as seeding
+from tests.support.maintenance import seed
 from todo_cli.admin.connect import connected, maintaining
 from todo_cli.errors import RuleViolated, SchemaBehind
 
@@ -18,7 +18,7 @@ TABLES = ("tasks", "tasks_archive")
 
 @pytest.fixture
 def seeded_url(owned_url: str) -> str:
-    seeding.seed(owned_url, users=3, tasks=50, progress=lambda *_: None)
+    seed(owned_url, users=3, tasks=50)
     with connected(owned_url) as connection, maintaining(connection):
         connection.execute("insert into tasks_archive select *, now() from tasks limit 10")
     return owned_url

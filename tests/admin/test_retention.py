@@ -8,9 +8,12 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from tests.admin.test_seed import rows, seed
-from tests.conftest import Cli
+from tests.admin.test_seed import rows
+from tests.conftest import Cli, Postgres
+from tests.support import maintenance
+from tests.support.maintenance import seed
 from tests.support.people import Person
+from tests.support.proxy import UnixUpstream, WireProxy, through
 from todo_cli.admin import retention
 from todo_cli.admin.connect import connected, maintaining
 from todo_cli.errors import InvalidInput
@@ -33,10 +36,6 @@ def make_old(url: str, days: int, *numbers: int) -> None:
         connection.execute(
             AGE.format(days=days, numbers=", ".join(str(one) for one in numbers)).encode()
         )
-
-
-def archive(url: str, age: timedelta = YEAR) -> int:
-    return retention.archive(url, age, progress=lambda *_: None)
 
 
 def titles(cli: Cli, *words: str, person: Person | None = None) -> list[str]:
@@ -97,60 +96,75 @@ def test_young_trash_stays(cli: Cli, database_url: str) -> None:
         cli("add", title)
     cli("rm", "1", "2")
     make_old(database_url, 31, 2)
-    assert retention.purge(database_url, MONTH, progress=lambda *_: None) == 1
+    assert maintenance.purge(database_url, MONTH) == 1
     assert titles(cli, "--trash") == ["Young"]
 
 
 def test_an_owner_whom_the_policies_bind_archives_and_purges(owned_url: str) -> None:
     seed(owned_url, users=5, tasks=4_000)
-    expected = retention.count_archivable(owned_url, YEAR)
-    trash = retention.count_purgeable(owned_url, MONTH)
+    expected = maintenance.count_archivable(owned_url, YEAR)
+    trash = maintenance.count_purgeable(owned_url, MONTH)
     assert expected > 500
     assert trash > 5
-    assert archive(owned_url) == expected
-    assert retention.purge(owned_url, MONTH, progress=lambda *_: None) == trash
+    assert maintenance.archive(owned_url, YEAR) == expected
+    assert maintenance.purge(owned_url, MONTH) == trash
     with connected(owned_url) as connection, maintaining(connection):
         counted = connection.execute(
             "select (select count(*) from tasks_archive), (select count(*) from tasks)"
         ).fetchone()
     assert counted == (expected, 4_000 - expected - trash)
-    assert archive(owned_url) == 0
+    assert maintenance.archive(owned_url, YEAR) == 0
 
 
 def test_purging_walks_past_a_page_of_young_trash(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seed(database_url, users=3, tasks=2_000)
-    trash = retention.count_purgeable(database_url, timedelta(days=365))
+    trash = maintenance.count_purgeable(database_url, timedelta(days=365))
     monkeypatch.setattr(retention, "TASKS_A_STEP", 2)
-    assert retention.purge(database_url, timedelta(days=365), progress=lambda *_: None) == trash
+    assert maintenance.purge(database_url, timedelta(days=365)) == trash
 
 
 @pytest.mark.usefixtures("old")
 def test_what_somebody_works_on_is_left_for_the_next_run(database_url: str) -> None:
     with psycopg.connect(database_url) as somebody:
         somebody.execute("select from tasks where number in (1, 4) for update")
-        assert archive(database_url) == 0
-        assert retention.purge(database_url, MONTH, progress=lambda *_: None) == 0
-    assert archive(database_url) == 1
-    assert retention.purge(database_url, MONTH, progress=lambda *_: None) == 1
+        assert maintenance.archive(database_url, YEAR) == 0
+        assert maintenance.purge(database_url, MONTH) == 0
+    assert maintenance.archive(database_url, YEAR) == 1
+    assert maintenance.purge(database_url, MONTH) == 1
 
 
 def test_an_interrupted_run_is_taken_up_where_it_stopped(database_url: str) -> None:
     seed(database_url, users=5, tasks=6_000)
-    expected = retention.count_archivable(database_url, YEAR)
+    expected = maintenance.count_archivable(database_url, YEAR)
 
     def interrupt(done: int, total: int | None, now: str) -> None:
         if done:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        retention.archive(database_url, YEAR, progress=interrupt)
+        maintenance.archive(database_url, YEAR, interrupt)
     moved = len(rows(database_url, "select from tasks_archive"))
     assert 0 < moved < expected
-    assert archive(database_url) == expected - moved
+    assert maintenance.archive(database_url, YEAR) == expected - moved
     both = rows(database_url, "select from tasks join tasks_archive using (id)")
     assert both == []
+
+
+def test_a_step_is_one_round_trip(postgres: Postgres, database_url: str) -> None:
+    """The administrator may be far away. What is archived already is crossed in long strides."""
+    seed(database_url, users=5, tasks=40_000)
+    with WireProxy(upstream=UnixUpstream(postgres.socket_dir)) as proxy:
+        url = through(proxy, database_url)
+        moved = maintenance.archive(url, YEAR)
+        steps = [sql for sql in proxy.stats.queries if "insert into tasks_archive" in sql]
+        assert moved / retention.TASKS_A_STEP <= len(steps) < moved / 300
+        beside_steps = proxy.stats.round_trips - len(steps)
+        proxy.stats.reset()
+        assert maintenance.archive(url, YEAR) == 0
+        assert proxy.stats.round_trips < beside_steps + 10
+    assert beside_steps < 10
 
 
 def test_the_archive_cannot_be_written_by_people(database_url: str, alice: Person) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from tests.admin.test_migrate import catalog
 from tests.conftest import Cli
+from tests.support.maintenance import cleanup, seed
 from tests.support.people import sign_up
 from todo_cli.admin import seed as seeding
 
@@ -24,16 +25,6 @@ select md5(string_agg(t::text, '|' order by id)) from (
 def rows(url: str, statement: str) -> list[tuple[Any, ...]]:
     with psycopg.connect(url, autocommit=True) as connection:
         return connection.execute(statement.encode()).fetchall()
-
-
-def seed(url: str, *, users: int = 20, tasks: int = 3_000, random_seed: int = 1) -> seeding.Seeded:
-    return seeding.seed(
-        url, users=users, tasks=tasks, random_seed=random_seed, progress=lambda *_: None
-    )
-
-
-def cleanup(url: str) -> seeding.Removed:
-    return seeding.cleanup(url, progress=lambda *_: None)
 
 
 def test_it_looks_like_the_life_of_many_people(database_url: str) -> None:
@@ -124,7 +115,7 @@ def test_an_interruption_leaves_an_empty_database_as_it_was(database_url: str, p
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        seeding.seed(database_url, users=5, tasks=100, progress=interrupt)
+        seed(database_url, users=5, tasks=100, progress=interrupt)
     assert rows(database_url, "select from tasks") == rows(database_url, "select from users") == []
     assert catalog(database_url) == before
     seed(database_url)
@@ -141,7 +132,7 @@ def test_an_interruption_beside_people_leaves_what_cleanup_finds(database_url: s
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        seeding.seed(database_url, users=5, tasks=4_000, progress=interrupt)
+        seed(database_url, users=5, tasks=4_000, progress=interrupt)
     kept = len(rows(database_url, "select from tasks")) - 1
     assert 1_000 < kept < 4_000
     assert cleanup(database_url) == seeding.Removed(users=5, tasks=kept)

@@ -25,9 +25,9 @@ from uuid import UUID
 import psycopg
 from sqlmodel import col
 
-from tests.support import server
+from tests.support import maintenance, server
 from todo_cli import repository
-from todo_cli.admin import migrate, retention, seed
+from todo_cli.admin import migrate
 from todo_cli.admin.explain import TARGETS
 from todo_cli.database.dialect import TodoDialect
 from todo_cli.database.embedded.files import wheel_programs
@@ -79,7 +79,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tasks", type=int, default=1_000_000)
     parser.add_argument("--users", type=int, default=None, help="default: one for 100 tasks")
-    parser.add_argument("--samples", type=int, default=300, help="of each pattern")
+    parser.add_argument("--samples", type=int, default=1000, help="of each pattern")
     options = parser.parse_args()
     report = Report()
     with server.running(wheel_programs(), **SETTINGS) as url:
@@ -104,7 +104,7 @@ def _connected(url: str) -> Connection:
 
 def _loading(report: Report, url: str, tasks: int, users: int) -> None:
     """Seeding beside pgbench's own loading of as many (smaller) rows, in the same server."""
-    made = seed.seed(url, users=users, tasks=tasks, progress=lambda *_: None)
+    made = maintenance.seed(url, users=users, tasks=tasks)
     report.add(
         f"seed {tasks:,} tasks of {users:,} users",
         f"{made.seconds:,.1f} s, {made.tasks_per_second:,.0f} tasks/s",
@@ -120,6 +120,7 @@ def _loading(report: Report, url: str, tasks: int, users: int) -> None:
         spent = time.perf_counter() - started
         connection.execute("drop database pgbench")
         connection.execute("vacuum (analyze)")
+        connection.execute("checkpoint")  # what a load leaves to write is not what is measured
     report.add(
         f"seed beside pgbench -i -s {units}", f"{made.seconds / spent:.1f} × ({spent:.1f} s)", "5 ×"
     )
@@ -259,6 +260,8 @@ def _archive(report: Report, url: str, member: Member) -> None:
     The two are processes of their own, as they would be: threads would wait for each other.
     """
     report.add("archive, alone", _archived(url, 547), "44,000/s")
+    with _connected(url) as connection:
+        connection.execute("checkpoint")
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
         alone = pool.submit(_list_and_add, url, member, seconds=10).result()
         moving = pool.submit(_archived, url, 365)
@@ -274,7 +277,7 @@ def _archive(report: Report, url: str, member: Member) -> None:
 
 def _archived(url: str, days: int) -> str:
     started = time.perf_counter()
-    moved = retention.archive(url, timedelta(days=days), progress=lambda *_: None)
+    moved = maintenance.archive(url, timedelta(days=days))
     rate = moved / (time.perf_counter() - started)
     return f"{moved:,} tasks, {rate:,.0f}/s"
 

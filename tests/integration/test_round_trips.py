@@ -11,7 +11,7 @@ from sqlmodel import text
 
 from tests.conftest import Cli, Postgres
 from tests.support.people import Person
-from tests.support.proxy import UnixUpstream, WireProxy
+from tests.support.proxy import UnixUpstream, WireProxy, through
 from todo_cli.database.session import Database
 from todo_cli.errors import TodoError
 
@@ -22,12 +22,6 @@ HUNDRED_LINES = "".join(f"line {n}\n" for n in range(100))
 def proxy(postgres: Postgres) -> Iterator[WireProxy]:
     with WireProxy(upstream=UnixUpstream(postgres.socket_dir)) as running:
         yield running
-
-
-def through(proxy: WireProxy, url: str) -> str:
-    """The same database, reached through the proxy."""
-    name = url.partition("@/")[2].partition("?")[0]
-    return f"postgresql://todo@{proxy.host}:{proxy.port}/{name}"
 
 
 @pytest.mark.parametrize(

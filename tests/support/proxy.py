@@ -932,6 +932,12 @@ class WireProxy:
         return len(victims)
 
 
+def through(proxy: WireProxy, url: str) -> str:
+    """The same database, reached through the proxy."""
+    name = url.partition("@/")[2].partition("?")[0]
+    return f"postgresql://todo@{proxy.host}:{proxy.port}/{name}"
+
+
 def _listener(folder: Path | None) -> socket.socket:
     """A socket that clients can connect to from now on, even before anybody accepts them."""
     if folder is None:

@@ -28,6 +28,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from todo_cli.admin.connect import Connection, connected, one, require_full_sight
+from todo_cli.config import DEFAULT_TIMEOUT_SECONDS
 from todo_cli.database.embedded.files import wheel_programs
 from todo_cli.database.target import connection_parameters
 from todo_cli.errors import InvalidInput, Refused
@@ -59,7 +60,14 @@ class Manifest:
     roles: list[str]
 
 
-def backup(url: str, file: Path, *, environ: Mapping[str, str], progress: Progress) -> Manifest:
+def backup(
+    url: str,
+    file: Path,
+    *,
+    environ: Mapping[str, str],
+    timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
+    progress: Progress,
+) -> Manifest:
     """Dump the database into a file; it gets its name only when it was verified.
 
     Raises:
@@ -71,7 +79,10 @@ def backup(url: str, file: Path, *, environ: Mapping[str, str], progress: Progre
     for taken in (file, _manifest_path(file)):
         if taken.exists():
             raise Refused(f"{taken} is there already.", hint="Give another name.")
-    with connected(url) as connection, _beside(file) as dump:
+    with (
+        connected(url, timeout_seconds=timeout_seconds) as connection,
+        _beside(file) as dump,
+    ):
         _require_client(connection)
         with _snapshot(connection) as snapshot:
             tables = _count_rows(connection)
@@ -92,7 +103,14 @@ def backup(url: str, file: Path, *, environ: Mapping[str, str], progress: Progre
     return manifest
 
 
-def restore(url: str, file: Path, *, environ: Mapping[str, str], progress: Progress) -> Manifest:
+def restore(
+    url: str,
+    file: Path,
+    *,
+    environ: Mapping[str, str],
+    timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
+    progress: Progress,
+) -> Manifest:
     """Bring a backup into an empty database, in one transaction, and count it there.
 
     Raises:
@@ -104,7 +122,7 @@ def restore(url: str, file: Path, *, environ: Mapping[str, str], progress: Progr
     _access(url)
     manifest = read_manifest(file)
     _require_whole(file, manifest, environ)
-    with connected(url) as connection:
+    with connected(url, timeout_seconds=timeout_seconds) as connection:
         _require_client(connection)
         if one(connection, _HOLDS_SOMETHING):
             raise Refused(
@@ -334,6 +352,7 @@ def _load(
             _program("psql", [*into, "--file=-"], url, environ) as loader,
         ):
             assert script.stdout is not None and loader.stdin is not None
+            rows = sum(manifest.tables.values())  # a line each, and they are nearly all lines
             # Not --single-transaction, which would commit what came before an interruption. And
             # where psql has ended early, it says why when it is waited for.
             with contextlib.suppress(BrokenPipeError), loader.stdin as statements:
@@ -341,7 +360,7 @@ def _load(
                 for done, line in enumerate(_known_everywhere(script.stdout)):
                     statements.write(line)
                     if done % PROGRESS_LINES == 0:
-                        progress(done, None, "Restoring")
+                        progress(min(done, rows), rows, "Restoring")
                 if script.wait() == 0:
                     progress(0, None, "Verifying")
                     ours = _MAINTENANCE + _CLOSE_DATABASE + _counted(manifest.tables)

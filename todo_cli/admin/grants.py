@@ -9,20 +9,16 @@ from __future__ import annotations
 import contextlib
 import re
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import psycopg
 from psycopg import sql
 
-from todo_cli.database import connecting, faults, target
-from todo_cli.database.connecting import Deadline
+from todo_cli.admin.connect import Connection, connected
+from todo_cli.config import DEFAULT_TIMEOUT_SECONDS
+from todo_cli.database import target
 from todo_cli.database.session import APP_ROLE
 from todo_cli.errors import InvalidInput, RoleRefused, SchemaBehind
-
-TIMEOUT_SECONDS = 60.0
 
 MARK = "todo: for people"
 """The comment on every role that was made here; no other one is taken away."""
@@ -57,7 +53,7 @@ _OID = "select pg_catalog.to_regrole(%(name)s)::oid"
 _END_CONNECTIONS = "select pg_terminate_backend(pid) from pg_stat_activity where usesysid = %(oid)s"
 
 
-def grant(url: str, name: str) -> str:
+def grant(url: str, name: str, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS) -> str:
     """Make a role for people; answer the database's URL for it, password and all.
 
     Raises:
@@ -67,7 +63,7 @@ def grant(url: str, name: str) -> str:
     """
     _check(name)
     password = secrets.token_urlsafe(_PASSWORD_BYTES)
-    with _connected(url) as connection:
+    with connected(url, timeout_seconds=timeout_seconds) as connection, connection.transaction():
         exists, _ = _state(connection, name)
         if exists:
             raise RoleRefused(
@@ -78,7 +74,7 @@ def grant(url: str, name: str) -> str:
     return _url_for(url, name, password)
 
 
-def revoke(url: str, name: str) -> None:
+def revoke(url: str, name: str, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS) -> None:
     """Take away a role that `grant` made, and end its connections.
 
     That it may not log in is committed first: else who comes back at once would work on under a
@@ -90,7 +86,7 @@ def revoke(url: str, name: str) -> None:
             more. Doing it again takes up what is left.
     """
     _check(name)
-    with _opened(url) as connection:
+    with connected(url, timeout_seconds=timeout_seconds) as connection:
         exists, is_ours = _state(connection, name)
         if not exists or not is_ours:
             raise RoleRefused(
@@ -115,17 +111,17 @@ def revoke(url: str, name: str) -> None:
             connection.execute(_END_CONNECTIONS, {"oid": oid})
 
 
-def granted(url: str) -> list[str]:
+def granted(url: str, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS) -> list[str]:
     """The names of the roles that `grant` made on this server, in alphabetical order.
 
     Raises:
         TodoError: the database cannot be reached, or refused.
     """
-    with _connected(url) as connection:
+    with connected(url, timeout_seconds=timeout_seconds) as connection:
         return [name for (name,) in connection.execute(_GRANTED, {"mark": MARK})]
 
 
-def _make(connection: connecting.Connection, name: str, password: str) -> None:
+def _make(connection: Connection, name: str, password: str) -> None:
     role = sql.Identifier(name)
     for statement in (
         "create role {} login inherit password {}",
@@ -146,7 +142,7 @@ def _make(connection: connecting.Connection, name: str, password: str) -> None:
         raise RoleRefused(f"The role {name} could pass row-level security; it was not made.")
 
 
-def _as_sent(connection: psycopg.Connection[Any], url: str, name: str, password: str) -> str:
+def _as_sent(connection: Connection, url: str, name: str, password: str) -> str:
     """The password as the statement holds it: a SCRAM verifier, so that no log holds the password.
 
     Neon takes plain passwords only, since its proxy has to know them too.
@@ -157,23 +153,7 @@ def _as_sent(connection: psycopg.Connection[Any], url: str, name: str, password:
     return pgconn.encrypt_password(password.encode(), name.encode(), b"scram-sha-256").decode()
 
 
-@contextmanager
-def _connected(url: str) -> Iterator[connecting.Connection]:
-    """A connection in one transaction: all is made, or nothing."""
-    with _opened(url) as connection, connection.transaction():
-        yield connection
-
-
-@contextmanager
-def _opened(url: str) -> Iterator[connecting.Connection]:
-    """A connection in autocommit mode."""
-    parameters = target.connection_parameters(url)
-    deadline = Deadline(TIMEOUT_SECONDS)
-    with faults.settled(), connecting.connect(parameters, deadline) as connection:
-        yield connection
-
-
-def _state(connection: connecting.Connection, name: str) -> tuple[bool, bool]:
+def _state(connection: Connection, name: str) -> tuple[bool, bool]:
     """Whether there is such a role, and whether `grant` made it."""
     values = {"app": APP_ROLE, "name": name, "mark": MARK}
     row = connection.execute(_STATE, values).fetchone()

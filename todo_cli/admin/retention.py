@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import LiteralString
 from uuid import UUID
 
-from todo_cli.admin.connect import Connection, connected, maintaining, one
+from todo_cli.admin.connect import Connection, maintaining, one
 from todo_cli.errors import InvalidInput
 
 TASKS_A_STEP = 1_000
@@ -42,66 +42,68 @@ def parse_age(text: str) -> timedelta:
     return timedelta(days=int(found[1]) * _DAYS[found[2]])
 
 
-def archive(url: str, older_than: timedelta, *, progress: Progress) -> int:
+def archive(connection: Connection, older_than: timedelta, *, progress: Progress) -> int:
     """Move completed tasks to the archive that nobody touched for so long; answer how many.
+
+    The connection is in autocommit mode.
 
     Raises:
         TodoError: the database refused; what was moved so far is whole.
     """
     moved = first = 0
     width = FIRST_PAGES
-    with connected(url) as connection:
-        pages = int(one(connection, _PAGES))
-        _require_full_sight(connection)
-        while first < pages:
-            values = {"first": f"({first},0)", "last": f"({first + width},0)"}
-            with _step(connection):
-                cursor = connection.execute(
-                    _ARCHIVE, {**values, "step": TASKS_A_STEP, "age": older_than}
-                )
-            moved += cursor.rowcount
-            if cursor.rowcount == TASKS_A_STEP:
-                width = max(1, width // 2)  # and there may be more of them here
-            else:
-                first += width
-                if cursor.rowcount < TASKS_A_STEP // 2:
-                    width = min(2 * width, MOST_PAGES)
-            progress(moved, None, f"Archiving, page {min(first, pages):,} of {pages:,}")
+    pages = int(one(connection, _PAGES))
+    _require_full_sight(connection)
+    while first < pages:
+        values = {"first": f"({first},0)", "last": f"({first + width},0)"}
+        with _step(connection):
+            cursor = connection.execute(
+                _ARCHIVE, {**values, "step": TASKS_A_STEP, "age": older_than}
+            )
+        moved += cursor.rowcount
+        if cursor.rowcount == TASKS_A_STEP:
+            width = max(1, width // 2)  # and there may be more of them here
+        else:
+            first += width
+            if cursor.rowcount < TASKS_A_STEP // 2:
+                width = min(2 * width, MOST_PAGES)
+        progress(moved, None, f"Archiving, page {min(first, pages):,} of {pages:,}")
     return moved
 
 
-def purge(url: str, older_than: timedelta, *, progress: Progress) -> int:
+def purge(connection: Connection, older_than: timedelta, *, progress: Progress) -> int:
     """Delete for good what lies in the trash for so long; answer how many tasks that was.
+
+    The connection is in autocommit mode.
 
     Raises:
         TodoError: the database refused; what is not deleted yet is as it was.
     """
     purged = 0
     after: tuple[UUID, int] | None = (UUID(int=0), -1)
-    with connected(url) as connection:
-        _require_full_sight(connection)
-        while after is not None:
-            values = {"user": after[0], "number": after[1], "step": TASKS_A_STEP}
-            with _step(connection):
-                cursor = connection.execute(_PURGE, {**values, "age": older_than})
-            row = cursor.fetchone()
-            assert row is not None
-            after = None if row[1] is None else (row[1], row[2])
-            purged += row[0]
-            progress(purged, None, "Purging")
+    _require_full_sight(connection)
+    while after is not None:
+        values = {"user": after[0], "number": after[1], "step": TASKS_A_STEP}
+        with _step(connection):
+            cursor = connection.execute(_PURGE, {**values, "age": older_than})
+        row = cursor.fetchone()
+        assert row is not None
+        after = None if row[1] is None else (row[1], row[2])
+        purged += row[0]
+        progress(purged, None, "Purging")
     return purged
 
 
-def count_archivable(url: str, older_than: timedelta) -> int:
-    return _count(url, _ARCHIVABLE, older_than)
+def count_archivable(connection: Connection, older_than: timedelta) -> int:
+    return _count(connection, _ARCHIVABLE, older_than)
 
 
-def count_purgeable(url: str, older_than: timedelta) -> int:
-    return _count(url, _PURGEABLE, older_than)
+def count_purgeable(connection: Connection, older_than: timedelta) -> int:
+    return _count(connection, _PURGEABLE, older_than)
 
 
-def _count(url: str, statement: LiteralString, older_than: timedelta) -> int:
-    with connected(url) as connection, maintaining(connection):
+def _count(connection: Connection, statement: LiteralString, older_than: timedelta) -> int:
+    with maintaining(connection):
         return int(one(connection, statement, older_than))
 
 

@@ -23,7 +23,7 @@ from uuid import UUID
 import psycopg
 
 from todo_cli.admin import rota, vocabulary
-from todo_cli.admin.connect import Connection, connected, maintaining, one
+from todo_cli.admin.connect import Connection, maintaining, one
 
 DOMAIN = ".seed.example.com"
 """`example.com` is reserved (RFC 2606): no real person's address ends so."""
@@ -54,31 +54,32 @@ class Removed:
     tasks: int
 
 
-def seed(url: str, *, users: int, tasks: int, random_seed: int = 1, progress: Progress) -> Seeded:
-    """Make people and tasks of theirs.
+def seed(
+    connection: Connection, *, users: int, tasks: int, random_seed: int = 1, progress: Progress
+) -> Seeded:
+    """Make people and tasks of theirs, over a connection in autocommit mode.
 
     Raises:
         TodoError: the database refused. Into an empty table nothing was made then; otherwise
             what was made is whole, and `cleanup` finds it.
     """
     started = time.perf_counter()
-    with connected(url) as connection:
-        connection.execute("set statement_timeout = 0")
-        _have_interruptions_noticed(connection)
-        with maintaining(connection):
-            # Locked before it is looked at, so that nobody's first task is in between.
-            is_fast = _may_rebuild(connection) and _is_empty(connection)
-            if is_fast:
-                with _unindexed(connection, progress):
-                    _make_people(connection, users, random_seed)
-                    for done in _batches(connection, tasks, users, random_seed, LARGEST_BATCH):
-                        progress(done, tasks, "Tasks")
-                _keep_counters(connection)
-        if not is_fast:
-            _seed_beside_people(connection, users, tasks, random_seed, progress)
-        # Else what this session counted comes on top of what analyze counts.
-        connection.execute("select pg_stat_force_next_flush()")
-        connection.execute("analyze users, tasks, todo_auth.task_counters")
+    connection.execute("set statement_timeout = 0")
+    _have_interruptions_noticed(connection)
+    with maintaining(connection):
+        # Locked before it is looked at, so that nobody's first task is in between.
+        is_fast = _may_rebuild(connection) and _is_empty(connection)
+        if is_fast:
+            with _unindexed(connection, progress):
+                _make_people(connection, users, random_seed)
+                for done in _batches(connection, tasks, users, random_seed, LARGEST_BATCH):
+                    progress(done, tasks, "Tasks")
+            _keep_counters(connection)
+    if not is_fast:
+        _seed_beside_people(connection, users, tasks, random_seed, progress)
+    # Else what this session counted comes on top of what analyze counts.
+    connection.execute("select pg_stat_force_next_flush()")
+    connection.execute("analyze users, tasks, todo_auth.task_counters")
     return Seeded(users, tasks, time.perf_counter() - started)
 
 
@@ -91,22 +92,21 @@ def _have_interruptions_noticed(connection: Connection) -> None:
         connection.execute("set client_connection_check_interval = '1s'")
 
 
-def cleanup(url: str, *, progress: Progress) -> Removed:
+def cleanup(connection: Connection, *, progress: Progress) -> Removed:
     """Delete seeded people and all that is theirs, in short transactions; nobody else's."""
     removed_users = removed_tasks = 0
-    with connected(url) as connection:
-        total = _count_seeded_tasks(connection)
-        last = UUID(int=0)
-        while ids := _some_seeded_users(connection, last):
-            last = ids[-1]
-            for statement in (_DELETE_TASKS, _DELETE_ARCHIVED):
-                while deleted := _delete_some(connection, statement, ids):
-                    removed_tasks += deleted
-                    progress(removed_tasks, total, "Deleting")
-            with maintaining(connection):
-                removed_users += connection.execute(_DELETE_USERS, (ids,)).rowcount
-        if removed_users:
-            connection.execute("vacuum (analyze) users, tasks, tasks_archive")
+    total = _count_seeded_tasks(connection)
+    last = UUID(int=0)
+    while ids := _some_seeded_users(connection, last):
+        last = ids[-1]
+        for statement in (_DELETE_TASKS, _DELETE_ARCHIVED):
+            while deleted := _delete_some(connection, statement, ids):
+                removed_tasks += deleted
+                progress(removed_tasks, total, "Deleting")
+        with maintaining(connection):
+            removed_users += connection.execute(_DELETE_USERS, (ids,)).rowcount
+    if removed_users:
+        connection.execute("vacuum (analyze) users, tasks, tasks_archive")
     return Removed(removed_users, removed_tasks)
 
 

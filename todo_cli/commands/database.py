@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,7 @@ from todo_cli.errors import InvalidInput
 
 if TYPE_CHECKING:
     from todo_cli.admin.backup import Manifest
+    from todo_cli.admin.connect import Connection
     from todo_cli.admin.migrate import IndexProgress, Revision
     from todo_cli.context import Run
     from todo_cli.database.target import Target
@@ -199,10 +201,9 @@ def seed(
     from todo_cli.admin import seed as seeding
 
     run = current_run(ctx)
-    target = named_target(run)
-    with run.database_render.progress("Seeding") as progress:
+    with _connected(run) as connection, run.database_render.progress("Seeding") as progress:
         made = seeding.seed(
-            target.url, users=users, tasks=tasks, random_seed=random_seed, progress=progress
+            connection, users=users, tasks=tasks, random_seed=random_seed, progress=progress
         )
     run.database_render.facts(
         {
@@ -227,8 +228,8 @@ def cleanup(ctx: typer.Context, yes: Yes = False) -> None:
     run = current_run(ctx)
     target = named_target(run)
     _require_yes(run, f"Delete everybody whose address ends in {seeding.DOMAIN}?", yes=yes)
-    with run.database_render.progress("Deleting") as progress:
-        removed = seeding.cleanup(target.url, progress=progress)
+    with _connected(run, target) as connection, run.database_render.progress("Deleting") as seen:
+        removed = seeding.cleanup(connection, progress=seen)
     run.database_render.facts({"users": removed.users, "tasks": removed.tasks})
 
 
@@ -247,14 +248,12 @@ def schema(
       todo db schema --format sql
       todo db schema --json
     """
-    from todo_cli.admin.connect import connected
     from todo_cli.admin.schema import Schema
 
     run = current_run(ctx)
     if form not in ("mermaid", "sql", "json"):
         raise InvalidInput(f"There is no format {form}.", hint="Take mermaid, sql or json.")
-    target = named_target(run)
-    with connected(target.url, timeout_seconds=run.settings.timeout_seconds) as connection:
+    with _connected(run) as connection:
         found = Schema.read(connection)
     if run.options.json or form == "json":
         run.database_render.document(found.description)
@@ -282,13 +281,14 @@ def archive(
 
     run = current_run(ctx)
     age = retention.parse_age(older_than)
-    target = named_target(run)
-    if dry_run:
-        run.database_render.facts(
-            {"tasks": retention.count_archivable(target.url, age), "dry_run": True}
+    with _connected(run) as connection:
+        if dry_run:
+            count = retention.count_archivable(connection, age)
+            run.database_render.facts({"tasks": count, "dry_run": True})
+            return
+        _keep_house(
+            run, "Archiving", lambda seen: retention.archive(connection, age, progress=seen)
         )
-        return
-    _keep_house(run, "Archiving", lambda seen: retention.archive(target.url, age, progress=seen))
 
 
 @db.command(cls=TodoCommand)
@@ -310,13 +310,14 @@ def purge(
     run = current_run(ctx)
     age = retention.parse_age(older_than)
     target = named_target(run)
-    if dry_run:
-        run.database_render.facts(
-            {"tasks": retention.count_purgeable(target.url, age), "dry_run": True}
-        )
-        return
-    _require_yes(run, f"Delete everybody's trash older than {older_than} for good?", yes=yes)
-    _keep_house(run, "Purging", lambda seen: retention.purge(target.url, age, progress=seen))
+    if not dry_run:
+        _require_yes(run, f"Delete everybody's trash older than {older_than} for good?", yes=yes)
+    with _connected(run, target) as connection:
+        if dry_run:
+            count = retention.count_purgeable(connection, age)
+            run.database_render.facts({"tasks": count, "dry_run": True})
+            return
+        _keep_house(run, "Purging", lambda seen: retention.purge(connection, age, progress=seen))
 
 
 BackupFile = Annotated[Path, typer.Argument(metavar="FILE", show_default=False)]
@@ -336,7 +337,11 @@ def backup(ctx: typer.Context, file: BackupFile) -> None:
     target = named_target(run)
     with run.database_render.progress("Dumping") as progress:
         manifest = back_up(
-            target.url, file.absolute(), environ=run.invocation.environ, progress=progress
+            target.url,
+            file.absolute(),
+            environ=run.invocation.environ,
+            timeout_seconds=run.settings.timeout_seconds,
+            progress=progress,
         )
     _show_manifest(run, file, manifest)
 
@@ -356,7 +361,11 @@ def restore(ctx: typer.Context, file: BackupFile) -> None:
     target = named_target(run, prepare=False)
     with run.database_render.progress("Restoring") as progress:
         manifest = bring_back(
-            target.url, file.absolute(), environ=run.invocation.environ, progress=progress
+            target.url,
+            file.absolute(),
+            environ=run.invocation.environ,
+            timeout_seconds=run.settings.timeout_seconds,
+            progress=progress,
         )
     _show_manifest(run, file, manifest)
     if manifest.roles:
@@ -462,7 +471,6 @@ def inspect(
       todo db inspect tables
       todo db inspect locks --json
     """
-    from todo_cli.admin.connect import connected
     from todo_cli.admin.inspect import Section, has_statements, sees_everything
     from todo_cli.admin.inspect import inspect as look
 
@@ -470,8 +478,7 @@ def inspect(
     if section is not None and section not in list(Section):
         raise InvalidInput(f"There is no section {section}.", hint=f"Take one of: {_SECTIONS}")
     sections = list(Section) if section is None else [Section(section)]
-    target = named_target(run)
-    with connected(target.url, timeout_seconds=run.settings.timeout_seconds) as connection:
+    with _connected(run) as connection:
         if not sees_everything(connection):
             run.render.note(
                 "This role is no member of pg_read_all_stats: other roles' sessions are hidden."
@@ -505,12 +512,12 @@ def grant(
     run = current_run(ctx)
     target = named_target(run)
     if revoke:
-        grants.revoke(target.url, name)
+        grants.revoke(target.url, name, timeout_seconds=run.settings.timeout_seconds)
         run.render.note(f"Took away the role {name}.")
         if run.options.json:
             run.render.facts({"role": name, "revoked": True})
         return
-    url = grants.grant(target.url, name)
+    url = grants.grant(target.url, name, timeout_seconds=run.settings.timeout_seconds)
     if run.options.json or run.render.is_terminal:
         run.render.note("This URL is shown once; it holds the role's password.")
     if run.options.json:
@@ -531,7 +538,8 @@ def list_grants(ctx: typer.Context) -> None:
     from todo_cli.admin import grants
 
     run = current_run(ctx)
-    names = grants.granted(named_target(run).url)
+    target = named_target(run)
+    names = grants.granted(target.url, timeout_seconds=run.settings.timeout_seconds)
     run.database_render.rows([{"role": name} for name in names])
 
 
@@ -548,6 +556,14 @@ def named_target(run: Run, *, prepare: bool = True) -> Target:
     if target.is_embedded:
         run.home.start()
     return target
+
+
+def _connected(run: Run, target: Target | None = None) -> AbstractContextManager[Connection]:
+    """A connection to the target, else to the one that is named now."""
+    from todo_cli.admin.connect import connected
+
+    url = (target or named_target(run)).url
+    return connected(url, timeout_seconds=run.settings.timeout_seconds)
 
 
 def _target(run: Run) -> Target:

@@ -48,7 +48,7 @@ select pg_catalog.set_config('role', %s, true),
     pg_catalog.set_config('search_path', 'pg_catalog, public, pg_temp', true),
     pg_catalog.set_config('todo.session_token', %s, true),
     pg_catalog.set_config('statement_timeout', %s, true),
-    pg_catalog.set_config('enable_bitmapscan', 'off', true), todo_auth.resume_session()
+    pg_catalog.set_config('enable_sort', 'off', true), todo_auth.resume_session()
 """
 """One row. The last column is the user's id, NULL where the token is of nobody (any more).
 
@@ -57,7 +57,7 @@ nothing: the path is ours, and everything before the statement is named in full.
 
 PostgreSQL plans for the tasks of an average user, as it learns whose they are only later. For
 somebody with many more it would gather and sort them all to show a page (27 ms at 37,000 tasks),
-where an index has them in order (0.4 ms). A bitmap has no other use in a person's statements.
+where an index has them in order (0.4 ms). What no index has in order is sorted all the same.
 """
 
 
