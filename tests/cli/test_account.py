@@ -124,6 +124,24 @@ def test_a_database_that_was_logged_in_to_becomes_the_default(
     assert working_keyring.held == {}
 
 
+def test_who_logs_out_of_a_database_that_is_gone_is_out(
+    visitor: Visitor, working_keyring: keyrings.WorkingKeyring, postgres: Postgres, template: str
+) -> None:
+    gone = {"TODO_DATABASE_URL": ""}
+    url = postgres.url("gone")
+    postgres.execute(f"create database gone template {template}")
+    words = ["register", "--email", "ada@example.org", "--name", "Ada", "--password-stdin"]
+    assert visitor(*words, "--database-url", url, stdin=PASSWORD, environ=gone).exit_code == 0
+    postgres.execute("drop database gone with (force)")
+    everywhere = visitor("logout", "--all", environ=gone)
+    assert (everywhere.exit_code, everywhere.stdout) == (3, "")
+    assert list(working_keyring.held) != []
+    result = visitor("logout", environ=gone)
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr.startswith("Warning: The server has no such user or database. ")
+    assert working_keyring.held == {}
+
+
 def test_a_variable_does_not_become_the_default_database(ada: Visitor, empty_home: Path) -> None:
     index = json.loads((empty_home / "data" / "logins.json").read_text())
     assert index["default"] is None and list(index["stores"].values()) == ["keyring"]

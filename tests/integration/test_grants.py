@@ -99,7 +99,7 @@ def test_the_url_changes_nothing_as_an_administrator(
     for words in (["db", "grant", "eve"], ["db", "grant", ROLE, "--revoke"]):
         result = todo(*words)
         assert (result.exit_code, result.stdout) == (1, "")
-        assert "Error: The database does not allow that to you." in result.stderr
+        assert "Error: The database does not allow that to this role." in result.stderr
     changes: list[Callable[[], None]] = [
         lambda: migrate.upgrade(granted),
         lambda: migrate.downgrade(granted, "base"),
@@ -109,7 +109,7 @@ def test_the_url_changes_nothing_as_an_administrator(
         with pytest.raises(TodoError) as caught:
             change()
         assert caught.value.exit_code == 1
-        assert caught.value.message == "The database does not allow that to you."
+        assert caught.value.message == "The database does not allow that to this role."
 
 
 def test_the_password_is_long_random_and_needed(granted: str) -> None:

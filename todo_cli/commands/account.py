@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from todo_cli.commands.options import current_run
-from todo_cli.errors import InvalidInput, SessionEnded, TodoError, TokenFromEnvironment
+from todo_cli.errors import (
+    DatabaseUnreachable,
+    InvalidInput,
+    SchemaBehind,
+    SessionEnded,
+    TodoError,
+    TokenFromEnvironment,
+)
 from todo_cli.values import StoreKind
 
 if TYPE_CHECKING:
@@ -230,12 +237,21 @@ def _keep(run: Run, account: Account, token: str) -> None:
 
 
 def _end_session(run: Run, *, everywhere: bool) -> int:
-    """End the session in the database; answer how many. One that has ended is no error."""
+    """End the session in the database; answer how many. One that has ended is no error.
+
+    Nor is a database that is gone: else nobody could leave it. But "everywhere" is more than to
+    forget a token here.
+    """
     try:
         if everywhere:
             return run.accounts.log_out_everywhere()
         run.accounts.log_out()
     except SessionEnded:
+        return 0
+    except (DatabaseUnreachable, SchemaBehind) as error:
+        if everywhere:
+            raise
+        run.render.note(f"Warning: {error.message} The session may go on there until it expires.")
         return 0
     return 1
 
