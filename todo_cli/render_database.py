@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
-from todo_cli.render import Renderer, field, make_console, plain_table, plain_text
+from todo_cli.render import (
+    Renderer,
+    field,
+    make_console,
+    plain_table,
+    plain_text,
+    relative_time,
+    rfc3339,
+)
 from todo_cli.values import printable
 
 Progress = Callable[[int, int | None, str], None]
@@ -34,21 +43,22 @@ class DatabaseRenderer(Renderer):
     def rows(self, rows: Sequence[Mapping[str, Any]], *, nothing: str = "Nothing.") -> None:
         """Records of the same fields: a JSON array, a table, or tab-separated lines."""
         if self._json:
-            self._document([dict(row) for row in rows])
+            self._document([_recorded(row) for row in rows])
         elif not self.is_terminal:
             for row in rows:
-                self._stdout.write("\t".join(field(value) for value in row.values()) + "\n")
+                fields = (field(value) for value in _recorded(row).values())
+                self._stdout.write("\t".join(fields) + "\n")
         elif not rows:
             self.note(nothing)
         else:
-            self._console().print(_table(rows))
+            self._console().print(_table(rows, self._now))
 
     def sections(
         self, sections: Mapping[str, Sequence[Mapping[str, Any]]], *, as_array: bool
     ) -> None:
         """Several lists of records, each under its name; `as_array` where it is just one."""
         if self._json and not as_array:
-            self._document({name: [dict(row) for row in rows] for name, rows in sections.items()})
+            self._document({name: [*map(_recorded, rows)] for name, rows in sections.items()})
             return
         for name, rows in sections.items():
             if self.is_terminal:
@@ -120,7 +130,15 @@ class DatabaseRenderer(Renderer):
 _SIGNS = {"ok": ("✓", None), "warn": ("!", "yellow"), "fail": ("✗", "red")}
 
 
-def _table(rows: Sequence[Mapping[str, Any]]) -> Any:
+def _recorded(row: Mapping[str, Any]) -> dict[str, Any]:
+    """As a program reads it."""
+    return {
+        name: rfc3339(value) if isinstance(value, datetime) else value
+        for name, value in row.items()
+    }
+
+
+def _table(rows: Sequence[Mapping[str, Any]], now: datetime) -> Any:
     table = plain_table()
     for name, value in rows[0].items():
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
@@ -128,8 +146,19 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> Any:
             name.replace("_", " "), justify="right" if is_number else "left", overflow="fold"
         )
     for row in rows:
-        table.add_row(*(plain_text(printable(_shown(value))) for value in row.values()))
+        table.add_row(*(plain_text(_cell(name, value, now)) for name, value in row.items()))
     return table
+
+
+def _cell(name: str, value: Any, now: datetime) -> str:
+    """As a person reads it."""
+    if isinstance(value, datetime):
+        return relative_time(value, now)
+    if isinstance(value, int) and name.endswith("bytes"):
+        from rich.filesize import decimal
+
+        return decimal(value)
+    return printable(_shown(value))
 
 
 def _shown(value: Any) -> str:

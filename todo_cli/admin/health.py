@@ -231,6 +231,7 @@ select jsonb_build_object(
     'hits', (select blks_hit from pg_catalog.pg_stat_database where datname = current_database()),
     'reads', (select blks_read from pg_catalog.pg_stat_database where datname = current_database()),
     'bytes', pg_database_size(current_database()),
+    'size', pg_size_pretty(pg_database_size(current_database())),
     'neon_limit', current_setting('neon.max_cluster_size', true),
     'is_neon', exists (select from pg_catalog.pg_proc where proname = 'neon_get_lfc_stats'),
     'long', coalesce((
@@ -361,7 +362,7 @@ def _database_size(facts: dict[str, Any], limits: Limits) -> Check:
     allowed = _bytes(facts["neon_limit"])
     if allowed is None:
         return Check(
-            "database_size", OK, facts["bytes"], "bytes", None, "The database's size on disk."
+            "database_size", OK, facts["bytes"], "bytes", None, f"{facts['size']} on disk."
         )
     return _at_most(
         "database_size",
@@ -666,7 +667,8 @@ select jsonb_build_object(
     'busiest', (select user_id from todo_auth.task_counters order by last_number desc limit 1),
     'tables', (
         select jsonb_agg(jsonb_build_object('table', relname, 'live', n_live_tup,
-            'dead', n_dead_tup, 'vacuum', greatest(last_vacuum, last_autovacuum)))
+            'dead', n_dead_tup, 'vacuum', to_char(greatest(last_vacuum, last_autovacuum)
+                at time zone 'UTC', 'YYYY-MM-DD HH24:MI "UTC"')))
         from pg_catalog.pg_stat_user_tables where schemaname = 'public'
     )
 )

@@ -72,10 +72,8 @@ TABLES: LiteralString = """
 select c.oid::regclass::text as table, s.n_live_tup as rows, s.n_dead_tup as dead_rows,
     pg_relation_size(c.oid) as bytes, pg_indexes_size(c.oid) as index_bytes,
     pg_total_relation_size(c.oid) as total_bytes,
-    to_char(greatest(s.last_vacuum, s.last_autovacuum) at time zone 'UTC',
-        'YYYY-MM-DD"T"HH24:MI:SS"Z"') as last_vacuum,
-    to_char(greatest(s.last_analyze, s.last_autoanalyze) at time zone 'UTC',
-        'YYYY-MM-DD"T"HH24:MI:SS"Z"') as last_analyze
+    greatest(s.last_vacuum, s.last_autovacuum) as last_vacuum,
+    greatest(s.last_analyze, s.last_autoanalyze) as last_analyze
 from pg_catalog.pg_stat_user_tables as s join pg_catalog.pg_class as c on c.oid = s.relid
 where c.relpersistence <> 't'
 order by pg_total_relation_size(c.oid) desc, 1
