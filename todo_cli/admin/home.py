@@ -128,7 +128,7 @@ class EmbeddedHome:
 
     def forget_revision(self) -> None:
         """The schema was changed by hand: the next command brings it to the newest revision."""
-        self._revision_file.unlink(missing_ok=True)
+        _write(self._revision_file, "")
 
     def keep(self, credential: Credential) -> None:
         """Keep who has logged in, in place of the local account."""
