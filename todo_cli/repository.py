@@ -19,7 +19,7 @@ from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 
-from todo_cli.database.session import Database
+from todo_cli.database.session import IN_INDEX_ORDER, Database
 from todo_cli.errors import (
     AmbiguousTask,
     DatabaseFault,
@@ -352,17 +352,24 @@ def _flip_statement(before: Sequence[Task]) -> sa.Executable:
             for task in before
         )
     )
-    # Locked before they are counted, so that it is all or nothing also where somebody else changes
-    # one of them at the same moment; in one order, so that two of us do not wait for each other.
-    fitting = sa.select(_TASKS.c.id).where(unchanged).order_by(_TASKS.c.id).with_for_update()
-    locked = fitting.cte("locked")
-    locked_count = sa.select(sa.func.count()).select_from(locked).scalar_subquery()
+    locked, locked_count = _locked(unchanged)
     return (
         sa.update(Task)
         .where(col(Task.id).in_(sa.select(locked.c.id)), locked_count == len(before))
         .values(completed=sa.not_(col(Task.completed)))
         .returning(Task)
     )
+
+
+def _locked(fitting: sa.ColumnElement[bool]) -> tuple[sa.CTE, sa.ScalarSelect[int]]:
+    """The tasks that fit, locked before they are counted, and how many they are.
+
+    So it is all or nothing also where somebody else changes one of them at the same moment; in one
+    order, so that two of us do not wait for each other.
+    """
+    ids = sa.select(_TASKS.c.id).where(fitting).order_by(_TASKS.c.id).with_for_update()
+    locked = ids.cte("locked")
+    return locked, sa.select(sa.func.count()).select_from(locked).scalar_subquery()
 
 
 def pattern_statements(*, number: int) -> list[tuple[str, sa.Executable]]:
@@ -464,6 +471,17 @@ def _update_statement(
 ) -> sa.Executable:
     matched, all_matched = _matched(refs, from_trash=from_trash)
     conditions = [col(Task.id).in_(sa.select(matched.c.id)), all_matched]
+    if len(refs) > 1:
+        fitting = _TASKS.c.id.in_(sa.select(matched.c.id))
+        if not from_trash:
+            fitting = sa.and_(fitting, _TASKS.c.deleted_at.is_(None))
+        locked, locked_count = _locked(fitting)
+        matched_count = sa.select(sa.func.count(matched.c.id.distinct())).scalar_subquery()
+        conditions = [
+            col(Task.id).in_(sa.select(locked.c.id)),
+            all_matched,
+            locked_count == matched_count,
+        ]
     if and_also is not None:
         conditions.append(and_also)
     return sa.update(Task).where(*conditions).values(**changes).returning(Task)
@@ -560,7 +578,7 @@ def _page_statement(query: TaskQuery, *, following: Task | None = None) -> sa.Se
         page = page.where(_comes_after(_position_of(following, query), query))
     elif query.after is not None:
         page = page.where(_comes_after(_position_meant(query.after, query), query))
-    return page.order_by(*_order(query, of)).limit(query.limit)
+    return page.order_by(*_order(query, of)).limit(query.limit).execution_options(**_way(query))
 
 
 def _page_with_total_statement(query: TaskQuery, limit: int) -> sa.Select[Any]:
@@ -574,7 +592,11 @@ def _page_with_total_statement(query: TaskQuery, limit: int) -> sa.Select[Any]:
     is_cut = sa.select(sa.func.count() > limit).select_from(rows).scalar_subquery()
     counted = sa.select(sa.func.count()).select_from(_source(query)).where(*_conditions(query))
     total = sa.case((is_cut, counted.scalar_subquery())).label("total")
-    return sa.select(task, total).order_by(*_order(query, task))
+    return sa.select(task, total).order_by(*_order(query, task)).execution_options(**_way(query))
+
+
+def _way(query: TaskQuery) -> dict[str, bool]:
+    return IN_INDEX_ORDER if query.sort is SortKey.CREATED else {}
 
 
 def _comes_after(position: Any, query: TaskQuery) -> sa.ColumnElement[bool]:

@@ -15,7 +15,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -31,7 +31,7 @@ from todo_cli.admin import migrate
 from todo_cli.admin.explain import TARGETS
 from todo_cli.database.dialect import TodoDialect
 from todo_cli.database.embedded.files import wheel_programs
-from todo_cli.database.session import APP_ROLE, IDENTITY
+from todo_cli.database.session import IDENTITY, identity_values
 from todo_cli.models import Task
 from todo_cli.values import TaskQuery, TaskRef, TaskState
 
@@ -148,12 +148,13 @@ def _members(url: str, count: int) -> list[Member]:
 
 
 Statement = Callable[[Member], Any]
-Compiled = tuple[bytes, dict[str, Any]]
+Compiled = tuple[bytes, dict[str, Any], Mapping[str, Any]]
+"""SQL, parameters, execution options."""
 
 
 def _compiled(statement: Any) -> Compiled:
     compiled = statement.compile(dialect=TodoDialect(), compile_kwargs={"render_postcompile": True})
-    return str(compiled).encode(), dict(compiled.params)
+    return str(compiled).encode(), dict(compiled.params), statement.get_execution_options()
 
 
 def _times(
@@ -168,10 +169,12 @@ def _times(
 
 
 def _time(connection: Connection, member: Member, compiled: Compiled) -> float:
+    text, parameters, options = compiled
+    values = identity_values(member.token, "30000", options)
     started = time.perf_counter()
     with connection.pipeline(), connection.cursor() as identity, connection.cursor() as cursor:
-        identity.execute(IDENTITY, (APP_ROLE, member.token, "30000"))
-        cursor.execute(*compiled)
+        identity.execute(IDENTITY, values)
+        cursor.execute(text, parameters)
         cursor.fetchall()
     return (time.perf_counter() - started) * 1000
 
@@ -244,7 +247,7 @@ def _bare_times(
     for sample in range(samples):
         member = members[sample % len(members)]
         statement: Any = repository.pattern_statements(number=1)[position][1]
-        text, parameters = _compiled(statement.where(col(Task.user_id) == member.id))
+        text, parameters, _ = _compiled(statement.where(col(Task.user_id) == member.id))
         started = time.perf_counter()
         with connection.pipeline(), connection.cursor() as first, connection.cursor() as cursor:
             first.execute("select set_config('statement_timeout', '30000', true)")

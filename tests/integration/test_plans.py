@@ -7,7 +7,7 @@ policies as a person's command: no sequential scan of the tasks, and no sort of 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import event
 
 from tests.conftest import Postgres
-from todo_cli.database.session import APP_ROLE, IDENTITY, Database
+from todo_cli.database.session import IDENTITY, Database, identity_values
 from todo_cli.repository import TaskRepository
 from todo_cli.values import TaskQuery, TaskRef, TaskState
 
@@ -59,6 +59,7 @@ def _last_of_first_page(tasks: TaskRepository) -> TaskRef:
 
 
 Ask = Callable[[TaskRepository], object]
+SEVERAL = [TaskRef.parse(str(number)) for number in (11, 12, 13)]
 ALL = TaskQuery(state=TaskState.ALL, limit=PAGE)
 PATTERNS: dict[str, Ask] = {
     "list": lambda tasks: tasks.page(ALL, with_total=True),
@@ -68,6 +69,10 @@ PATTERNS: dict[str, Ask] = {
     "update": lambda tasks: tasks.edit(TaskRef.parse("7"), {"title": "changed"}),
     "toggle": lambda tasks: tasks.toggle([TaskRef.parse("7")]),
     "delete": lambda tasks: tasks.delete([TaskRef.parse("9")]),
+    "show several": lambda tasks: tasks.get(SEVERAL),
+    "complete several": lambda tasks: tasks.set_completed(SEVERAL, True),
+    "toggle several": lambda tasks: tasks.toggle(SEVERAL),
+    "delete several for good": lambda tasks: tasks.delete(SEVERAL),
     "trash": lambda tasks: tasks.page(TaskQuery(state=TaskState.TRASH, limit=PAGE)),
 }
 
@@ -79,10 +84,11 @@ def test_a_pattern_uses_an_index(
 ) -> None:
     token = f"token of user{user}@example.org"
     database = open_database(large_database, token)
-    for statement, parameters in statements_of(database, PATTERNS[pattern]):
-        plan = plan_of(large_database, token, statement, parameters)
+    for statement, parameters, options in statements_of(database, PATTERNS[pattern]):
+        plan = plan_of(large_database, token, statement, parameters, options)
         for node in nodes(plan):
             assert not is_scan_of_all_tasks(node), plan
+            assert "Index" not in node["Node Type"] or "Index Cond" in node, plan
             if node["Node Type"] == "Sort":
                 # What goes into it: a sort for a page gives no more than that back.
                 assert all(below["Actual Rows"] <= PAGE + 1 for below in node["Plans"]), plan
@@ -93,7 +99,7 @@ def test_the_count_by_status_reads_the_index_alone(large_database: str) -> None:
         select count(*) filter (where not completed), count(*) filter (where completed)
         from tasks where deleted_at is null
     """
-    plan = plan_of(large_database, "token of user1@example.org", statement, {})
+    plan = plan_of(large_database, "token of user1@example.org", statement, {}, {})
     scans = [node for node in nodes(plan) if node.get("Relation Name") == "tasks"]
     assert [(node["Node Type"], node["Index Name"]) for node in scans] == [
         ("Index Only Scan", "ix_tasks_user_id_completed_kept")
@@ -101,7 +107,7 @@ def test_the_count_by_status_reads_the_index_alone(large_database: str) -> None:
 
 
 def test_identity_is_looked_up_once_a_statement_not_once_a_row(large_database: str) -> None:
-    plan = plan_of(large_database, "token of user1@example.org", "select * from tasks", {})
+    plan = plan_of(large_database, "token of user1@example.org", "select * from tasks", {}, {})
     (identity,) = [node for node in nodes(plan) if node.get("Parent Relationship") == "InitPlan"]
     assert identity["Actual Loops"] == 1
 
@@ -124,22 +130,27 @@ def test_an_edit_stays_in_its_page(large_database: str) -> None:
     assert in_page >= 0.9 * updated
 
 
-def statements_of(database: Database, ask: Ask) -> list[tuple[str, Any]]:
-    """The statements that the repository sends, with their parameters."""
-    sent: list[tuple[str, Any]] = []
+Sent = tuple[str, Any, Mapping[str, Any]]
 
-    def note(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> None:
-        sent.append((statement, parameters))
+
+def statements_of(database: Database, ask: Ask) -> list[Sent]:
+    """The statements that the repository sends, with their parameters and execution options."""
+    sent: list[Sent] = []
+
+    def note(_: Any, __: Any, statement: str, parameters: Any, context: Any, ___: Any) -> None:
+        sent.append((statement, parameters, context.execution_options))
 
     event.listen(database._connected_engine(), "before_cursor_execute", note)
     ask(TaskRepository(database))
     return sent
 
 
-def plan_of(url: str, token: str, statement: str, parameters: Any) -> dict[str, Any]:
+def plan_of(
+    url: str, token: str, statement: str, parameters: Any, options: Mapping[str, Any]
+) -> dict[str, Any]:
     """How the statement is carried out for the owner of a token; what it changes is undone."""
     with psycopg.connect(url) as connection:
-        connection.execute(IDENTITY, (APP_ROLE, token, "0"))
+        connection.execute(IDENTITY, identity_values(token, "0", options))
         row = connection.execute(
             f"explain (analyze, format json) {statement}".encode(), parameters
         ).fetchone()

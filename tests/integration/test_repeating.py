@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from tests.support.neon import Neon
 from tests.support.people import Person, sign_up
-from tests.support.waiting import wait_until
+from tests.support.waiting import count_blocked, wait_until
 from todo_cli.database.session import Database
 from todo_cli.errors import DatabaseFault, EditConflict
 from todo_cli.repository import TaskRepository
@@ -165,16 +165,6 @@ def test_a_try_that_is_still_running_and_its_repetition_add_once(
     assert (proxy.stats.cuts, proxy.stats.connections) == (1, 2)
     assert [task.title for task in tasks.page(TaskQuery()).tasks] == ["two", "one"]
     database.close()
-
-
-def count_blocked(connection: psycopg.Connection[tuple[int]]) -> int:
-    row = connection.execute(
-        "select count(*) from pg_stat_activity where wait_event_type = 'Lock' "
-        "and datname = current_database()"
-    ).fetchone()
-    assert row is not None
-    connection.execute("select pg_stat_clear_snapshot()")
-    return row[0]
 
 
 class TestTimeLimit:

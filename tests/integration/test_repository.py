@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import psycopg
 import pytest
 
 from tests.support.people import Person
+from tests.support.waiting import count_blocked, wait_until
 from todo_cli.database.session import Database
 from todo_cli.errors import AmbiguousTask, EditConflict, NotLoggedIn, SchemaBehind, TaskNotFound
 from todo_cli.repository import STREAM_PAGE, TaskRepository
@@ -117,6 +119,21 @@ def test_several_are_changed_in_the_order_given_or_none(tasks: TaskRepository) -
     with pytest.raises(TaskNotFound):
         tasks.set_completed([ref(2), ref(99)], True)
     assert titles(tasks, TaskQuery()) == ["two"]
+
+
+@pytest.mark.parametrize("change", ["delete from tasks", "update tasks set deleted_at = now()"])
+def test_it_is_all_or_none_also_beside_somebody_who_removes_one(
+    database_url: str, tasks: TaskRepository, change: str
+) -> None:
+    add(tasks, "one", "two")
+    with ThreadPoolExecutor() as pool, psycopg.connect(database_url) as somebody:
+        somebody.execute(f"{change} where number = 2".encode())
+        completing = pool.submit(tasks.set_completed, [ref(1), ref(2)], True)
+        wait_until(lambda: count_blocked(somebody) == 1)
+        somebody.commit()
+        with pytest.raises(TaskNotFound):
+            completing.result()
+    assert [task.completed for task in tasks.get([ref(1)])] == [False]
 
 
 def test_one_task_may_be_named_twice(tasks: TaskRepository) -> None:

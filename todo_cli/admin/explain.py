@@ -13,7 +13,7 @@ from sqlalchemy import Executable
 
 from todo_cli.admin.plan import Plan
 from todo_cli.database.dialect import TodoDialect
-from todo_cli.database.session import Database
+from todo_cli.database.session import Database, identity_values
 from todo_cli.repository import pattern_statements
 
 READ_TARGET_MILLISECONDS = 100.0
@@ -70,8 +70,10 @@ def _plan(cursor: Any, statement: Executable) -> Plan:
         dialect=TodoDialect(), compile_kwargs={"render_postcompile": True}
     )
     explained = f"explain (analyze, buffers, format json) {compiled}"
+    *_, sorting = identity_values("", "", statement.get_execution_options())
     for _ in range(2):
         with cursor.connection.transaction(force_rollback=True):
+            cursor.execute("select pg_catalog.set_config('enable_sort', %s, true)", (sorting,))
             cursor.execute(explained, compiled.params)
             (document,) = cursor.fetchone()
     return Plan.of(document)
