@@ -292,6 +292,14 @@ class Run:
                 hint="Convert it first, for example with iconv.",
             ) from error
 
+    def require_terminal(self, question: str, *, option: str) -> None:
+        """See that somebody could answer, before anything is looked up for the question.
+
+        Raises:
+            InvalidInput: nobody is there to answer; the hint names the option that answers.
+        """
+        self._terminal(question, option)
+
     def confirm(self, question: str, *, option: str) -> bool:
         """Ask on the terminal.
 

@@ -483,7 +483,8 @@ def duration(seconds: float) -> str:
     """A length of time in the largest unit that fits, to one decimal."""
     for unit, length in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
         if seconds >= length:
-            return f"{seconds / length:.1f} {unit}"
+            count = f"{seconds / length:.1f}"
+            return f"1 {unit[:-1]}" if count == "1.0" else f"{count} {unit}"
     return f"{seconds:.0f} seconds"
 
 

@@ -337,6 +337,28 @@ def test_a_killed_agent_is_replaced(home: AgentHome) -> None:
     assert (home.pid() != pid, commands(home)) == (True, 1)
 
 
+def test_nothing_is_lost_or_doubled_when_the_server_is_killed(new_home: NewHome) -> None:
+    home = new_home()
+    pid_file = home.data_dir / "postgres" / "postmaster.pid"
+    assert home.todo("add", "-q", "task 0").stdout == "1\n"
+    home.wait_for_agent()
+
+    def add(n: int) -> tuple[int, str]:
+        if n in (8, 20):
+            os.kill(int(pid_file.read_text().split()[0]), signal.SIGKILL)
+        answer = home.todo("add", "-q", f"task {n}")
+        return answer.exit_code, answer.stderr
+
+    try:
+        with ThreadPoolExecutor(6) as pool:
+            answers = set(pool.map(add, range(1, 31)))
+        assert answers == {(0, "")}
+        tasks = json.loads(home.todo("list", "--limit", "0", "--json").stdout)
+        assert sorted(task["title"] for task in tasks) == sorted(f"task {n}" for n in range(31))
+    finally:
+        EmbeddedServer(home.data_dir, {}).stop()
+
+
 def leave_dead_sockets(home: AgentHome) -> list[Path]:
     """What as many killed agents leave behind as there may be; one lost its lock file too."""
     home.data_dir.mkdir()

@@ -70,7 +70,7 @@ def test_lines_of_stdin_become_tasks_in_their_order(cli: Cli) -> None:
 
 def test_lines_of_stdin_are_added_all_or_none(cli: Cli) -> None:
     error = refused(cli("add", "-", stdin="one\n" + "x" * 501 + "\n"), 2)
-    assert "501 characters" in error
+    assert error.startswith("Error: Line 2: ") and "501 characters" in error
     assert ok(cli("list")) == ""
 
 
@@ -247,9 +247,11 @@ def test_deleting_for_good_asks(cli: Cli) -> None:
     ok(cli("add", "one"))
     assert "--yes" in refused(cli("rm", "--permanent", "1"), 2)
     answered = cli("rm", "--permanent", "1", columns=80, stdin="n\n")
+    assert answered.stderr.startswith("1  one\nDelete 1 task for good? [y/N] ")
     assert (answered.exit_code, answered.stdout) == (1, "")
     assert cli("rm", "--permanent", "1", columns=80, stdin="y\n").exit_code == 0
     assert "No task 1." in refused(cli("restore", "1"), 1)
+    assert "[y/N]" not in refused(cli("rm", "--permanent", "1", columns=80, stdin="y\n"), 1)
     assert ok(cli("add", "-q", "two")) == "2\n"
 
 

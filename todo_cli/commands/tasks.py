@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -21,6 +22,9 @@ from todo_cli.values import (
 
 if TYPE_CHECKING:
     from todo_cli.context import Run
+
+MOST_SHOWN = 10
+"""So many tasks are named before they are deleted for good."""
 
 Description = Annotated[
     str | None,
@@ -240,8 +244,7 @@ def rm(
     if not permanent:
         run.render.changed("Removed", run.tasks.trash(refs))
         return
-    count = "1 task" if len(refs) == 1 else f"{len(refs):,} tasks"
-    if not yes and not run.confirm(f"Delete {count} for good?", option="--yes"):
+    if not yes and not _may_delete(run, refs):
         run.render.note("Nothing was deleted.")
         raise typer.Exit(1)
     run.render.changed("Deleted", run.tasks.delete(refs))
@@ -287,8 +290,26 @@ def stats(
     run.render.stats(run.tasks.stats(run.today(), days, run.time_zone))
 
 
+def _may_delete(run: Run, refs: Sequence[TaskRef]) -> bool:
+    """Show what would be gone, and ask."""
+    run.require_terminal("Delete for good?", option="--yes")
+    doomed = run.tasks.get(refs)
+    for task in doomed[:MOST_SHOWN]:
+        run.render.note(f"{task.number}  {task.title}")
+    if len(doomed) > MOST_SHOWN:
+        run.render.note(f"… and {len(doomed) - MOST_SHOWN:,} more")
+    count = "1 task" if len(doomed) == 1 else f"{len(doomed):,} tasks"
+    return run.confirm(f"Delete {count} for good?", option="--yes")
+
+
 def _titles_on_stdin(run: Run) -> list[str]:
-    titles = [clean_title(line) for line in run.stdin_text().split("\n") if line.strip()]
+    titles = []
+    for number, line in enumerate(run.stdin_text().split("\n"), start=1):
+        if line.strip():
+            try:
+                titles.append(clean_title(line))
+            except InvalidInput as error:
+                raise InvalidInput(f"Line {number}: {error.message}", hint=error.hint) from error
     if not titles:
         raise InvalidInput("Standard input holds no task.", hint="Give one title a line.")
     return titles
