@@ -148,8 +148,24 @@ def _dispatch(run: Run) -> int:
     except typer.Abort as error:
         raise KeyboardInterrupt from error
     except typer.TyperException as error:
-        raise InvalidInput(error.format_message(), hint=_usage_hint(error)) from error
+        raise InvalidInput(_usage_message(error), hint=_usage_hint(error)) from error
     return code if isinstance(code, int) else ExitCode.OK
+
+
+_LIBRARYS_WORDS = {
+    ": Value error, ": ": ",
+    ": Input should be ": ": it should be ",
+    ", unable to parse string as an integer": "",
+    ", unable to parse string as a number": "",
+}
+
+
+def _usage_message(error: typer.TyperException) -> str:
+    """What is wrong with the words, without the jargon of the library that converts values."""
+    message = error.format_message()
+    for jargon, plain in _LIBRARYS_WORDS.items():
+        message = message.replace(jargon, plain)
+    return message.rstrip(".") + "."
 
 
 def _usage_hint(error: typer.TyperException) -> str:

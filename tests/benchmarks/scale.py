@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -26,6 +27,7 @@ import psycopg
 from sqlmodel import col
 
 from tests.support import maintenance, server
+from tests.support.proxy import UnixUpstream, WireProxy, through
 from todo_cli import repository
 from todo_cli.admin import migrate
 from todo_cli.admin.explain import TARGETS
@@ -48,6 +50,7 @@ SETTINGS = {
 PGBENCH_ROWS_A_UNIT = 100_000
 HEAVIEST = 10
 PAUSE_SECONDS = 0.01
+DISTANCE_SECONDS = 0.02
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -89,6 +92,7 @@ def main() -> None:
         heaviest = members[:HEAVIEST]
         _patterns(report, url, members[HEAVIEST:], "random user", options.samples)
         _patterns(report, url, heaviest, f"{HEAVIEST} heaviest", options.samples)
+        _at_a_distance(report, url, members[HEAVIEST:][:20])
         _pages(report, url, heaviest[0], options.samples)
         _cost_of_security(report, url, members, options.samples)
         _archive(report, url, members[-1])
@@ -206,6 +210,18 @@ def _patterns(
             heavy = HEAVY_COUNT_P99 if name == "count" else HEAVY_P99
             limit = heavy if "heaviest" in whose else RANDOM_P99
             report.add(f"{name}, {whose} (p50 / p99)", _shown(spent), f"p99 {limit:g} ms")
+
+
+def _at_a_distance(report: Report, url: str, members: Sequence[Member]) -> None:
+    """The specification's own limits, for somebody far away."""
+    folder = Path(url.partition("host=")[2])
+    with WireProxy(upstream=UnixUpstream(folder)) as proxy:
+        proxy.latency_seconds = DISTANCE_SECONDS
+        with _connected(through(proxy, url)) as connection:
+            for position, (name, limit) in enumerate(TARGETS.items()):
+                spent = _times(connection, members, _pattern(position), 100)
+                what = f"{name}, {DISTANCE_SECONDS * 1000:g} ms away (p50 / p99)"
+                report.add(what, _shown(spent), f"{limit:g} ms")
 
 
 def _pages(report: Report, url: str, member: Member, samples: int) -> None:

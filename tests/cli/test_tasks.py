@@ -243,6 +243,22 @@ def test_a_spoilt_edit_keeps_the_text_and_says_where(cli: Cli, tmp_path: Path) -
     kept.unlink()
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--limit", "x"], "'--limit': it should be a valid integer."),
+        (["--limit", "-3"], "'--limit': it should be greater than or equal to 0."),
+        (["--sort", "foo"], "'--sort': 'foo' is not one of 'created', 'updated', 'title'."),
+    ],
+    ids=["no number", "too small", "no choice"],
+)
+def test_wrong_values_are_told_in_plain_words(cli: Cli, words: list[str], said: str) -> None:
+    assert refused(cli("list", *words), 2).splitlines() == [
+        f"Error: Invalid value for {said}",
+        "hint: See: todo list --help",
+    ]
+
+
 def test_deleting_for_good_asks(cli: Cli) -> None:
     ok(cli("add", "one"))
     assert "--yes" in refused(cli("rm", "--permanent", "1"), 2)
