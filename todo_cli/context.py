@@ -300,14 +300,14 @@ class Run:
         """
         self._terminal(question, option)
 
-    def confirm(self, question: str, *, option: str) -> bool:
-        """Ask on the terminal.
+    def confirm(self, question: str, *, option: str, about: Sequence[str] = ()) -> bool:
+        """Ask on the terminal, below the lines that say what it is about.
 
         Raises:
             InvalidInput: nobody is there to answer; the hint names the option that answers.
         """
         stdin = self._terminal(question, option)
-        self.render.prompt(f"{question} [y/N] ")
+        self.render.prompt(f"{question} [y/N] ", about)
         return stdin.readline().strip().lower() in ("y", "yes")
 
     def ask(self, question: str, *, option: str) -> str:

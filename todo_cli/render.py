@@ -93,7 +93,9 @@ class Renderer:
         is_animated = self._environ.get("TERM") != "dumb"
         return spinning(self._stderr, describe, is_animated=is_animated)
 
-    def prompt(self, question: str) -> None:
+    def prompt(self, question: str, about: Sequence[str] = ()) -> None:
+        """Ask, below the lines that say what it is about."""
+        self._stderr.writelines(f"{printable(line)}\n" for line in about)
         self._stderr.write(printable(question))
         self._stderr.flush()
 

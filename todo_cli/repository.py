@@ -259,12 +259,7 @@ class TaskRepository:
             DatabaseUnreachable: the answer was lost, and the tasks are gone by now: what they
                 were cannot be told any more.
         """
-        matched, all_matched = _matched(refs, from_trash=True)
-        statement = (
-            sa.delete(Task)
-            .where(col(Task.id).in_(sa.select(matched.c.id)), all_matched)
-            .returning(Task)
-        )
+        statement = sa.delete(Task).where(*_chosen(refs, from_trash=True)).returning(Task)
         tries = 0
 
         def work(session: Session) -> list[Task]:
@@ -462,6 +457,23 @@ def _matched(refs: Sequence[TaskRef], *, from_trash: bool) -> tuple[sa.CTE, sa.C
     return matched, one_each.scalar_subquery()
 
 
+def _chosen(refs: Sequence[TaskRef], *, from_trash: bool) -> list[sa.ColumnElement[bool]]:
+    """Conditions for the tasks that the references mean: for all, or else for none."""
+    matched, all_matched = _matched(refs, from_trash=from_trash)
+    fitting = _TASKS.c.id.in_(sa.select(matched.c.id))
+    if len(refs) == 1:
+        return [fitting, all_matched]
+    if not from_trash:
+        fitting = sa.and_(fitting, _TASKS.c.deleted_at.is_(None))
+    locked, locked_count = _locked(fitting)
+    matched_count = sa.select(sa.func.count(matched.c.id.distinct())).scalar_subquery()
+    return [
+        _TASKS.c.id.in_(sa.select(locked.c.id)),
+        all_matched,
+        locked_count == matched_count,
+    ]
+
+
 def _update_statement(
     refs: Sequence[TaskRef],
     changes: dict[str, Any],
@@ -469,19 +481,7 @@ def _update_statement(
     from_trash: bool = False,
     and_also: sa.ColumnElement[bool] | None = None,
 ) -> sa.Executable:
-    matched, all_matched = _matched(refs, from_trash=from_trash)
-    conditions = [col(Task.id).in_(sa.select(matched.c.id)), all_matched]
-    if len(refs) > 1:
-        fitting = _TASKS.c.id.in_(sa.select(matched.c.id))
-        if not from_trash:
-            fitting = sa.and_(fitting, _TASKS.c.deleted_at.is_(None))
-        locked, locked_count = _locked(fitting)
-        matched_count = sa.select(sa.func.count(matched.c.id.distinct())).scalar_subquery()
-        conditions = [
-            col(Task.id).in_(sa.select(locked.c.id)),
-            all_matched,
-            locked_count == matched_count,
-        ]
+    conditions = _chosen(refs, from_trash=from_trash)
     if and_also is not None:
         conditions.append(and_also)
     return sa.update(Task).where(*conditions).values(**changes).returning(Task)

@@ -78,6 +78,40 @@ def test_the_same_seed_gives_the_same_data(database_url: str, owned_url: str) ->
     assert rows(database_url, FINGERPRINT) != fingerprint_as_owner(owned_url)
 
 
+def test_seats_that_people_share_leave_no_gap(database_url: str) -> None:
+    """More people than seats, and several rounds of the table."""
+    seed(database_url, users=5_000, tasks=20_000)
+    seed(database_url, users=5_000, tasks=12_000)
+    wrong = rows(
+        database_url,
+        "select from (select number, row_number() over (partition by user_id order by created_at) "
+        "as rank from tasks) as t where number <> rank",
+    )
+    assert wrong == []
+    ((people,),) = rows(database_url, "select count(distinct user_id) from tasks")
+    assert people > 8_000
+
+
+def test_the_same_again_makes_other_people_and_tasks(database_url: str) -> None:
+    for _ in range(2):
+        assert seed(database_url).tasks == 3_000
+    ((users, tasks, titles),) = rows(
+        database_url,
+        "select count(distinct user_id), count(*), "
+        "(select count(*) from (select created_at, title from tasks group by 1, 2) as t) "
+        "from tasks",
+    )
+    assert (users, tasks, titles) == (40, 6_000, 6_000)
+
+
+def test_a_cleanup_that_was_interrupted_is_in_nobodys_way(database_url: str) -> None:
+    seed(database_url, users=10, tasks=100)
+    with psycopg.connect(database_url) as connection:
+        connection.execute("delete from users where email like '%@r3.seed.%'")
+    seed(database_url, users=10, tasks=100)
+    assert cleanup(database_url).users == 19
+
+
 def test_nobody_elses_tasks_are_touched(cli: Cli, database_url: str) -> None:
     cli("add", "Mine")
     mine = rows(database_url, "select * from tasks")

@@ -44,7 +44,6 @@ SETTINGS = {
     "max_wal_size": "4GB",
     "wal_level": "minimal",
     "max_wal_senders": "0",
-    "jit": "off",
 }
 """A server for many people; the embedded one has a sixteenth of this, for one."""
 PGBENCH_ROWS_A_UNIT = 100_000

@@ -93,6 +93,22 @@ def test_the_url_alone_is_enough_for_all_personal_commands(todo: Callable[..., R
     assert todo(*login, stdin="battery staple").exit_code == 0
 
 
+def test_who_was_thrown_out_can_log_out(
+    todo: Callable[..., Result], database_url: str, granted: str
+) -> None:
+    words = ["--email", "ada@example.org", "--name", "Ada", "--password-stdin"]
+    assert todo("register", *words, stdin="correct horse").exit_code == 0
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(f"revoke todo_app from {ROLE}".encode())
+        assert todo("list").exit_code == 1
+        assert todo("logout", "--all").exit_code == 1
+        result = todo("logout")
+        connection.execute(f"grant todo_app to {ROLE}".encode())
+    assert result.exit_code == 0
+    assert result.stderr.startswith("Warning: The database does not allow that to this role. ")
+    assert todo("list").exit_code == 4
+
+
 def test_the_url_changes_nothing_as_an_administrator(
     todo: Callable[..., Result], granted: str
 ) -> None:

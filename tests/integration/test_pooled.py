@@ -81,14 +81,15 @@ def _assert_connections_are_clean(url: str) -> None:
         connection.execute(
             "select pg_backend_pid(), current_user, current_setting('role'),"
             " coalesce(current_setting('todo.session_token', true), ''),"
-            " current_setting('search_path'), current_setting('statement_timeout')"
+            " current_setting('search_path'), current_setting('statement_timeout'),"
+            " current_setting('enable_sort')"
         ).fetchone()
         for connection in opened
     ]
     for connection in opened:
         connection.close()
     assert len({row[0] for row in found if row}) == POOL_SIZE
-    assert {row[1:] for row in found if row} == {("todo", "none", "", '"$user", public', "0")}
+    assert {row[1:] for row in found if row} == {("todo", "none", "", '"$user", public', "0", "on")}
 
 
 def test_accounts_work_and_leave_nothing_behind(

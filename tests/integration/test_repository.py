@@ -121,18 +121,32 @@ def test_several_are_changed_in_the_order_given_or_none(tasks: TaskRepository) -
     assert titles(tasks, TaskQuery()) == ["two"]
 
 
-@pytest.mark.parametrize("change", ["delete from tasks", "update tasks set deleted_at = now()"])
+@pytest.mark.parametrize(
+    ("change", "others"),
+    [
+        (lambda tasks, refs: tasks.set_completed(refs, True), "delete from tasks"),
+        (
+            lambda tasks, refs: tasks.set_completed(refs, True),
+            "update tasks set deleted_at = now()",
+        ),
+        (lambda tasks, refs: tasks.delete(refs), "delete from tasks"),
+    ],
+    ids=["complete beside delete", "complete beside trash", "delete beside delete"],
+)
 def test_it_is_all_or_none_also_beside_somebody_who_removes_one(
-    database_url: str, tasks: TaskRepository, change: str
+    database_url: str,
+    tasks: TaskRepository,
+    change: Callable[[TaskRepository, list[TaskRef]], object],
+    others: str,
 ) -> None:
     add(tasks, "one", "two")
     with ThreadPoolExecutor() as pool, psycopg.connect(database_url) as somebody:
-        somebody.execute(f"{change} where number = 2".encode())
-        completing = pool.submit(tasks.set_completed, [ref(1), ref(2)], True)
+        somebody.execute(f"{others} where number = 2".encode())
+        changing = pool.submit(change, tasks, [ref(1), ref(2)])
         wait_until(lambda: count_blocked(somebody) == 1)
         somebody.commit()
         with pytest.raises(TaskNotFound):
-            completing.result()
+            changing.result()
     assert [task.completed for task in tasks.get([ref(1)])] == [False]
 
 

@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator
 
 import psycopg
 import pytest
+import sqlalchemy as sa
 
 from tests.migrations.test_revisions import REVISIONS
 from tests.support import older, server
 from tests.support.catalog import catalog_of
 from tests.support.people import sign_up
 from todo_cli.admin import migrate
-from todo_cli.database.session import Database
+from todo_cli.database.session import IN_INDEX_ORDER, Database
 from todo_cli.errors import TaskNotFound
 from todo_cli.repository import TaskRepository
 from todo_cli.values import TaskQuery, TaskRef
@@ -46,6 +47,18 @@ def test_an_owner_who_is_no_superuser_can_upgrade(older_url: str) -> None:
     url = older_url.replace("//todo@/postgres", "//plain@/owned")
     migrate.upgrade(url)
     migrate.downgrade(url, "base")
+
+
+def test_a_page_is_not_compiled(older_url: str, open_database: Callable[..., Database]) -> None:
+    """That a sort is to be avoided makes it look costly to an older planner."""
+    migrate.upgrade(older_url)
+    person = sign_up(older_url, "finn")
+    database = open_database(older_url, person.token)
+    options = IN_INDEX_ORDER
+    statement = sa.text("explain (analyze) select * from tasks order by title, number limit 5")
+    plan = database.run(lambda session: session.execute(statement, execution_options=options).all())
+    assert any("Sort" in line for (line,) in plan)
+    assert not any("JIT" in line for (line,) in plan)
 
 
 def test_people_see_their_own(older_url: str, open_database: Callable[..., Database]) -> None:

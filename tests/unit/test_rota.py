@@ -11,7 +11,7 @@ from todo_cli.admin.rota import SEATS
 
 
 def turns(users: int, tasks: int, random_seed: int = 1) -> list[tuple[int, int]]:
-    """Person and number of each task, by the formula that the rota gives."""
+    """Person and number of each task; who share a seat take turns in a fixed order."""
     table = rota.draw_up(users, random_seed)
     drawn = []
     for n in range(tasks):

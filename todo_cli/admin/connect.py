@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, LiteralString
@@ -15,6 +16,7 @@ from todo_cli.database.retry import retry
 from todo_cli.errors import RuleViolated, SchemaBehind
 
 APPLICATION_NAME = "todo db"
+OWNER_HINT = "Use the URL of the role that ran: todo db upgrade"
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -33,6 +35,9 @@ def connected(
             yield connection
     except faults.TransientFault as fault:
         raise fault.final from fault
+    except RuleViolated as error:
+        error.hint = error.hint or OWNER_HINT
+        raise
 
 
 def _opened(url: str, timeout_seconds: float) -> Connection:
@@ -63,6 +68,15 @@ def maintaining(connection: Connection) -> Iterator[None]:
         yield
 
 
+def notice_interruptions(connection: Connection) -> None:
+    """Have the server end a long statement soon after Ctrl-C closed the connection.
+
+    Else it would hold its locks until the statement ends. Not every system can tell.
+    """
+    with contextlib.suppress(psycopg.errors.InvalidParameterValue):
+        connection.execute("set client_connection_check_interval = '1s'")
+
+
 def require_full_sight(connection: Connection) -> None:
     """See that no policy hides a task: a count would be wrong, a dump incomplete.
 
@@ -76,7 +90,7 @@ def require_full_sight(connection: Connection) -> None:
     if not row[0]:
         raise RuleViolated(
             "This role does not own the tables, and row-level security hides tasks from it.",
-            hint="Use the URL of the role that ran: todo db upgrade",
+            hint=OWNER_HINT,
         )
 
 

@@ -19,7 +19,7 @@ from typing import Any, LiteralString
 
 import psycopg
 
-from todo_cli.admin.connect import Connection, connected, one
+from todo_cli.admin.connect import OWNER_HINT, Connection, connected, one
 from todo_cli.admin.explain import TARGETS
 from todo_cli.admin.home import SCHEMA_HEAD
 from todo_cli.admin.plan import Plan
@@ -134,7 +134,7 @@ _SEES_LESS = Check(
     None,
     True,
     "This role may not look at everything; some checks were left out.",
-    "Use the URL of the role that ran: todo db upgrade",
+    OWNER_HINT,
 )
 
 

@@ -1,8 +1,9 @@
 """Keeping tables small: old completed tasks go to the archive, old trash goes for good.
 
-Both walk a table once, a little at a time; each step is a transaction of its own that waits for
-nobody (`for update skip locked`) and holds nobody up. A step that is interrupted has not happened,
-and another run takes up what is left. What somebody else has locked is left for that run too.
+Both walk a table once, a little at a time; each step is a transaction of its own that waits for no
+task (`for update skip locked`) and holds nobody up. A step is done as a whole or not at all, also
+where it is interrupted, and another run takes up what is left. What somebody else has locked is
+left for that run too.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from datetime import timedelta
 from typing import LiteralString
 from uuid import UUID
 
-from todo_cli.admin.connect import Connection, maintaining, one
+from todo_cli.admin.connect import Connection, maintaining, notice_interruptions, one
 from todo_cli.errors import InvalidInput
 
 TASKS_A_STEP = 200
@@ -54,19 +55,20 @@ def archive(connection: Connection, older_than: timedelta, *, progress: Progress
     moved = first = 0
     width = FIRST_PAGES
     pages = int(one(connection, _PAGES))
-    _require_full_sight(connection)
+    _prepare(connection)
     while first < pages:
         values = {"first": f"({first},0)", "last": f"({first + width},0)"}
         with _step(connection):
             cursor = connection.execute(
                 _ARCHIVE, {**values, "step": TASKS_A_STEP, "age": older_than}
             )
-        moved += cursor.rowcount
-        if cursor.rowcount == TASKS_A_STEP:
+        found, moved_now = cursor.fetchone() or (0, 0)
+        moved += moved_now
+        if found == TASKS_A_STEP and moved_now:
             width = max(1, width // 2)  # and there may be more of them here
         else:
             first += width
-            if cursor.rowcount < TASKS_A_STEP // 2:
+            if found < TASKS_A_STEP // 2:
                 width = min(2 * width, MOST_PAGES)
         progress(moved, None, f"Archiving, page {min(first, pages):,} of {pages:,}")
     return moved
@@ -82,7 +84,7 @@ def purge(connection: Connection, older_than: timedelta, *, progress: Progress) 
     """
     purged = 0
     after: tuple[UUID, int] | None = (UUID(int=0), -1)
-    _require_full_sight(connection)
+    _prepare(connection)
     while after is not None:
         values = {"user": after[0], "number": after[1], "step": TASKS_A_STEP}
         with _step(connection):
@@ -108,9 +110,10 @@ def _count(connection: Connection, statement: LiteralString, older_than: timedel
         return int(one(connection, statement, older_than))
 
 
-def _require_full_sight(connection: Connection) -> None:
+def _prepare(connection: Connection) -> None:
+    notice_interruptions(connection)
     with maintaining(connection):
-        pass
+        pass  # whoever may not see every task is refused here
 
 
 @contextmanager
@@ -141,14 +144,18 @@ with old as (
 ),
 gone as (
     delete from tasks where ctid = any (array(select ctid from old)) returning *
+),
+moved as (
+    insert into tasks_archive (
+        id, user_id, title, description, completed, created_at, updated_at, number, completed_at,
+        deleted_at
+    )
+    select id, user_id, title, description, completed, created_at, updated_at, number,
+        completed_at, deleted_at
+    from gone
+    returning id
 )
-insert into tasks_archive (
-    id, user_id, title, description, completed, created_at, updated_at, number, completed_at,
-    deleted_at
-)
-select id, user_id, title, description, completed, created_at, updated_at, number, completed_at,
-    deleted_at
-from gone
+select (select count(*) from old), (select count(*) from moved)
 """
 """By physical position, since no index leads to old completed tasks, and none is worth its cost."""
 _PURGE: LiteralString = """

@@ -22,8 +22,8 @@ HEAD_SHARE = 20_000
 class Rota:
     """What holds at each seat, by its place at the table. People are numbered from 0, the busiest.
 
-    The task of turn t of a seat's holders (t = round * seats + seat) is their number
-    t // people + 1, of the person first + t % people.
+    The turns of a seat's holders are t = round * seats + seat. In `people` turns each of them has
+    one, in an order of the caller's, and the task of that turn is number t // people + 1 of theirs.
     """
 
     first: list[int]

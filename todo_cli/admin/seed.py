@@ -12,7 +12,6 @@ Otherwise each batch is a transaction of its own that any user's could stand bes
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,10 +19,8 @@ from dataclasses import dataclass
 from typing import LiteralString
 from uuid import UUID
 
-import psycopg
-
 from todo_cli.admin import rota, vocabulary
-from todo_cli.admin.connect import Connection, maintaining, one
+from todo_cli.admin.connect import Connection, maintaining, notice_interruptions, one
 
 DOMAIN = ".seed.example.com"
 """`example.com` is reserved (RFC 2606): no real person's address ends so."""
@@ -65,14 +62,15 @@ def seed(
     """
     started = time.perf_counter()
     connection.execute("set statement_timeout = 0")
-    _have_interruptions_noticed(connection)
+    notice_interruptions(connection)
     with maintaining(connection):
         # Locked before it is looked at, so that nobody's first task is in between.
         is_fast = _may_rebuild(connection) and _is_empty(connection)
         if is_fast:
             with _unindexed(connection, progress):
-                _make_people(connection, users, random_seed)
-                for done in _batches(connection, tasks, users, random_seed, LARGEST_BATCH):
+                first = _make_people(connection, users, random_seed)
+                own_seed = _mixed(random_seed, first)
+                for done in _batches(connection, tasks, users, own_seed, LARGEST_BATCH):
                     progress(done, tasks, "Tasks")
             _keep_counters(connection)
     if not is_fast:
@@ -81,15 +79,6 @@ def seed(
     connection.execute("select pg_stat_force_next_flush()")
     connection.execute("analyze users, tasks, todo_auth.task_counters")
     return Seeded(users, tasks, time.perf_counter() - started)
-
-
-def _have_interruptions_noticed(connection: Connection) -> None:
-    """Have the server end a long statement soon after Ctrl-C closed the connection.
-
-    Else it would hold its locks until the statement ends. Not every system can tell.
-    """
-    with contextlib.suppress(psycopg.errors.InvalidParameterValue):
-        connection.execute("set client_connection_check_interval = '1s'")
 
 
 def cleanup(connection: Connection, *, progress: Progress) -> Removed:
@@ -124,8 +113,9 @@ def _delete_some(connection: Connection, statement: LiteralString, ids: list[UUI
         return connection.execute(statement, (ids, LIVE_BATCH)).rowcount
 
 
-_COUNT_USERS: LiteralString = """
-select count(*) from users where right(email, 17) = '.seed.example.com'
+_NEXT_ORDINAL: LiteralString = """
+select coalesce(max(substring(email from '@r([0-9]{1,18})[.]seed[.]example[.]com$')::bigint) + 1, 0)
+from users where right(email, 17) = '.seed.example.com'
 """
 _SOME_SEEDED: LiteralString = """
 select id from users where right(email, 17) = '.seed.example.com' and id > %s
@@ -214,8 +204,8 @@ def _seed_beside_people(
     connection: Connection, users: int, tasks: int, random_seed: int, progress: Progress
 ) -> None:
     with maintaining(connection):
-        _make_people(connection, users, random_seed)
-    batches = _batches(connection, tasks, users, random_seed, LIVE_BATCH)
+        first = _make_people(connection, users, random_seed)
+    batches = _batches(connection, tasks, users, _mixed(random_seed, first), LIVE_BATCH)
     while True:
         with maintaining(connection):
             done = next(batches, None)
@@ -224,9 +214,17 @@ def _seed_beside_people(
         progress(done, tasks, "Tasks")
 
 
-def _make_people(connection: Connection, users: int, random_seed: int) -> None:
-    """Make them, and put down for the batches who they are and whose turn it is when."""
-    known = one(connection, _COUNT_USERS)
+def _mixed(random_seed: int, first_ordinal: int) -> int:
+    """A seed for the tasks of these people: others' tasks of the same seed are other tasks."""
+    return (random_seed * 4_294_967_311 + first_ordinal) % 2**62
+
+
+def _make_people(connection: Connection, users: int, random_seed: int) -> int:
+    """Make them, and put down for the batches who they are and whose turn it is when.
+
+    Answers the first one's ordinal, which no seeded person before had.
+    """
+    first = int(one(connection, _NEXT_ORDINAL))
     turns = rota.draw_up(max(1, users), random_seed)
     connection.execute("drop table if exists pg_temp.seed_rota")
     connection.execute(
@@ -237,7 +235,7 @@ def _make_people(connection: Connection, users: int, random_seed: int) -> None:
         _PEOPLE,
         {
             "users": users,
-            "known": known,
+            "known": first,
             "seed": random_seed,
             "first_names": vocabulary.FIRST_NAMES.split(),
             "last_names": vocabulary.LAST_NAMES.split(),
@@ -247,6 +245,7 @@ def _make_people(connection: Connection, users: int, random_seed: int) -> None:
             "seat": turns.seat,
         },
     )
+    return first
 
 
 _PEOPLE: LiteralString = """

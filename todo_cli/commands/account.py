@@ -12,8 +12,10 @@ import typer
 
 from todo_cli.commands.options import current_run
 from todo_cli.errors import (
+    DatabaseLoginRefused,
     DatabaseUnreachable,
     InvalidInput,
+    RuleViolated,
     SchemaBehind,
     SessionEnded,
     TodoError,
@@ -248,7 +250,7 @@ def _end_session(run: Run, *, everywhere: bool) -> int:
         run.accounts.log_out()
     except SessionEnded:
         return 0
-    except (DatabaseUnreachable, SchemaBehind) as error:
+    except (DatabaseUnreachable, DatabaseLoginRefused, RuleViolated, SchemaBehind) as error:
         if everywhere:
             raise
         run.render.note(f"Warning: {error.message} The session may go on there until it expires.")

@@ -294,12 +294,11 @@ def _may_delete(run: Run, refs: Sequence[TaskRef]) -> bool:
     """Show what would be gone, and ask."""
     run.require_terminal("Delete for good?", option="--yes")
     doomed = run.tasks.get(refs)
-    for task in doomed[:MOST_SHOWN]:
-        run.render.note(f"{task.number}  {task.title}")
+    shown = [f"{task.number}  {task.title}" for task in doomed[:MOST_SHOWN]]
     if len(doomed) > MOST_SHOWN:
-        run.render.note(f"… and {len(doomed) - MOST_SHOWN:,} more")
+        shown.append(f"… and {len(doomed) - MOST_SHOWN:,} more")
     count = "1 task" if len(doomed) == 1 else f"{len(doomed):,} tasks"
-    return run.confirm(f"Delete {count} for good?", option="--yes")
+    return run.confirm(f"Delete {count} for good?", option="--yes", about=shown)
 
 
 def _titles_on_stdin(run: Run) -> list[str]:

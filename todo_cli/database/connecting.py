@@ -79,10 +79,10 @@ class Connection(psycopg.Connection[Any]):
 
     @contextlib.contextmanager
     def pipeline(self) -> Iterator[psycopg.Pipeline]:
-        if self._pipeline is None:
-            self._pipeline = Pipeline(self)
+        self._check_connection_ok()
+        pipeline = self._pipeline = self._pipeline or Pipeline(self)
         try:
-            with self._pipeline as pipeline:
+            with pipeline:
                 yield pipeline
         finally:
             if pipeline.level == 0:

@@ -275,12 +275,7 @@ BY_SQLSTATE: dict[str, Fault] = {
     "3F000": _SCHEMA,
     "42P01": _SCHEMA,
     "42703": _SCHEMA,
-    "42501": Fault(
-        Retry.NEVER,
-        RuleViolated,
-        "The database does not allow that to this role.",
-        "Administration needs the URL of the role that owns the tables.",
-    ),
+    "42501": Fault(Retry.NEVER, RuleViolated, "The database does not allow that to this role."),
     "22021": Fault(Retry.NEVER, InvalidInput, "The text holds a character that cannot be stored."),
     "53100": BY_TEXT["project size limit"],
 }

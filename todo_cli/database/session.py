@@ -1,7 +1,7 @@
 """One statement, one round trip, under the identity of one session token.
 
 The engine runs in AUTOCOMMIT. Each statement is sent in one pipeline behind another that sets the
-role, the token and the time limit. Until the Sync that ends the pipeline PostgreSQL treats both as
+role, the token, the time limit and how to plan. Until the Sync that ends the pipeline PostgreSQL treats both as
 one implicit transaction, so the settings are local to it, it is atomic, and there is no BEGIN and
 no COMMIT to wait for. It holds behind PgBouncer in transaction mode, and nothing leaks to the
 next client. (psycopg's own BEGIN and `commit()` would each force a round trip.)
@@ -49,7 +49,8 @@ select pg_catalog.set_config('role', %s, true),
     pg_catalog.set_config('search_path', 'pg_catalog, public, pg_temp', true),
     pg_catalog.set_config('todo.session_token', %s, true),
     pg_catalog.set_config('statement_timeout', %s, true),
-    pg_catalog.set_config('enable_sort', %s, true), todo_auth.resume_session()
+    pg_catalog.set_config('enable_sort', %s, true), pg_catalog.set_config('jit', 'off', true),
+    todo_auth.resume_session()
 """
 """One row. The last column is the user's id, NULL where the token is of nobody (any more).
 
@@ -63,7 +64,8 @@ IN_INDEX_ORDER = {"in_index_order": True}
 PostgreSQL plans for the tasks of an average user, as it learns whose they are only later. For
 somebody with many more it would gather and sort them all to show a page (27 ms at 37,000 tasks);
 by the index it takes 0.4 ms. Not for every statement: to save the sorting of three tasks it would
-walk the index of everybody's.
+walk the index of everybody's. (Before PostgreSQL 18 a sort that cannot be helped looks costly
+enough then to be compiled, for 100 ms; so nothing is.)
 """
 
 
