@@ -1,10 +1,10 @@
 """One statement, one round trip, under the identity of one session token.
 
 The engine runs in AUTOCOMMIT. Each statement is sent in one pipeline behind another that sets the
-role, the token, the time limit and how to plan. Until the Sync that ends the pipeline PostgreSQL treats both as
-one implicit transaction, so the settings are local to it, it is atomic, and there is no BEGIN and
-no COMMIT to wait for. It holds behind PgBouncer in transaction mode, and nothing leaks to the
-next client. (psycopg's own BEGIN and `commit()` would each force a round trip.)
+role, the token, the time limit and how to plan. Until the Sync that ends the pipeline PostgreSQL
+treats both as one implicit transaction, so the settings are local to it, it is atomic, and there
+is no BEGIN and no COMMIT to wait for. It holds behind PgBouncer in transaction mode, and nothing
+leaks to the next client. (psycopg's own BEGIN and `commit()` would each force a round trip.)
 """
 
 from __future__ import annotations
