@@ -22,6 +22,8 @@ TASKS_A_STEP = 200
 """4 ms with the disk's part: 51,000 tasks a second, and the slowest of people's commands meanwhile
 take 1.3 times as long. Steps of 1,000 that leave it to others to wait for the disk make 75,000, and
 whoever adds a task waits for all that they wrote: up to four times as long."""
+TASKS_AIMED_AT = 175
+"""A little less, since pages where a step found its fill have to be looked at again."""
 FIRST_PAGES, MOST_PAGES = 4, 4_096
 """How much of the table a step looks through. It adapts: an old table has stretches where all is
 archived already, and a distant server makes each step expensive."""
@@ -64,12 +66,9 @@ def archive(connection: Connection, older_than: timedelta, *, progress: Progress
             )
         found, moved_now = cursor.fetchone() or (0, 0)
         moved += moved_now
-        if found == TASKS_A_STEP and moved_now:
-            width = max(1, width // 2)  # and there may be more of them here
-        else:
-            first += width
-            if found < TASKS_A_STEP // 2:
-                width = min(2 * width, MOST_PAGES)
+        if found < TASKS_A_STEP or not moved_now:
+            first += width  # else there may be more of them here
+        width = max(1, min(2 * width, MOST_PAGES, width * TASKS_AIMED_AT // max(1, found)))
         progress(moved, None, f"Archiving, page {min(first, pages):,} of {pages:,}")
     return moved
 
