@@ -219,7 +219,7 @@ def _at_a_distance(report: Report, url: str, members: Sequence[Member]) -> None:
         proxy.latency_seconds = DISTANCE_SECONDS
         with _connected(through(proxy, url)) as connection:
             for position, (name, limit) in enumerate(TARGETS.items()):
-                spent = _times(connection, members, _pattern(position), 100)
+                spent = _times(connection, members, _pattern(position), 200)
                 what = f"{name}, {DISTANCE_SECONDS * 1000:g} ms away (p50 / p99)"
                 report.add(what, _shown(spent), f"{limit:g} ms")
 
