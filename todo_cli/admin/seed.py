@@ -235,7 +235,7 @@ def _make_people(connection: Connection, users: int, random_seed: int) -> int:
         _PEOPLE,
         {
             "users": users,
-            "known": first,
+            "first_ordinal": first,
             "seed": random_seed,
             "first_names": vocabulary.FIRST_NAMES.split(),
             "last_names": vocabulary.LAST_NAMES.split(),
@@ -254,7 +254,9 @@ with drawn as (
         %(first_names)s::text[] as first_names, %(last_names)s::text[] as last_names,
         hashint8extended(ordinal, %(seed)s) & 1048575 as h,
         md5(format('%%s/%%s', %(seed)s::bigint, ordinal))::uuid as id
-    from generate_series(%(known)s::bigint, %(known)s::bigint + %(users)s - 1) as ordinal
+    from generate_series(
+        %(first_ordinal)s::bigint, %(first_ordinal)s::bigint + %(users)s - 1
+    ) as ordinal
 ),
 named as (
     select ordinal, id,
@@ -284,6 +286,7 @@ def _batches(
     values = {
         "seed": random_seed,
         "tasks": tasks,
+        "seats": rota.SEATS,
         "verbs": vocabulary.VERBS.split(),
         "objects": list(vocabulary.OBJECTS),
         "details": list(vocabulary.DETAILS),
@@ -301,7 +304,7 @@ def _batches(
 _TASKS: LiteralString = """
 with drawn as (
     select n, hashint8extended(n, %(seed)s) as h, hashint8extended(n, %(seed)s + 1) as g,
-        n / 4096 as round, (1 + n %% 4096)::int as place
+        n / %(seats)s::int as round, (1 + n %% %(seats)s::int)::int as place
     from generate_series(%(start)s::bigint, %(last)s::bigint) as n
 ),
 -- An array that was read from a table is unpacked at each use, unless something is added to it.

@@ -307,16 +307,6 @@ def translated() -> Iterator[None]:
         raise translation(error) from error
 
 
-@contextmanager
-def settled() -> Iterator[None]:
-    """As `translated`, where nothing is tried again: what might pass is final too."""
-    try:
-        with translated():
-            yield
-    except TransientFault as fault:
-        raise fault.final from fault
-
-
 def translation(error: BaseException | None) -> Exception:
     """The `TodoError` or `TransientFault` that a driver's error stands for."""
     fault = _fault_of(error)
