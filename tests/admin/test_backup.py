@@ -165,6 +165,23 @@ def test_rows_that_did_not_arrive_are_noticed_before_the_commit(
     assert catalog(empty_database_url) == before
 
 
+@pytest.mark.parametrize(
+    "field",
+    [{"tables": {}}, {"tables": "x"}, {"roles": [3]}, {"roles": None}, {"revision": "0001"}],
+    ids=str,
+)
+def test_a_manifest_that_says_something_else_is_refused(
+    database_url: str, empty_database_url: str, dump: Path, field: dict[str, object]
+) -> None:
+    back_up(database_url, dump)
+    manifest = dump.with_name(dump.name + backups.SUFFIX)
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | field))
+    before = catalog(empty_database_url)
+    with pytest.raises(Refused, match="manifest"):
+        bring_back(empty_database_url, dump)
+    assert catalog(empty_database_url) == before
+
+
 @pytest.mark.parametrize("power", ["bypassrls", "login"])
 def test_a_role_for_people_that_no_policy_binds_is_refused(
     database_url: str, empty_database_url: str, postgres: Postgres, dump: Path, power: str

@@ -18,7 +18,7 @@ import pytest
 from tests.conftest import Cli, Postgres
 from tests.support.people import Person, sign_up
 from tests.support.proxy import UnixUpstream, WireProxy
-from todo_cli.admin import health
+from todo_cli.admin import grants, health
 from todo_cli.admin.health import CheckStatus, Limits
 
 PATIENT = Limits(connect_milliseconds=60_000, query_milliseconds=60_000, connections_ratio=1)
@@ -98,6 +98,9 @@ BREAKS = {
     "temporary_objects": ["do $$ begin execute format("
         "'grant temporary on database %I to public', current_database()); end $$"],
     "people_role": ["grant select (token) on sessions to todo_app"],
+    "people_privileges": ["grant truncate on tasks to public"],
+    "people_privileges ": ["grant insert on users to todo_app"],
+    "people_privileges  ": ["grant delete on tasks_archive to todo_app"],
     "functions": ["alter function todo_auth.current_user_id() reset search_path"],
     "functions ": ["grant execute on function todo_auth.resume_session() to public"],
     "functions  ": ["alter function todo_auth.resume_session() owner to pg_read_all_data"],
@@ -135,6 +138,21 @@ WARNINGS = ("constraint_validity", "seeded_data", "dead_rows_tasks", "dead_rows_
 def test_a_powerful_role_for_people_is_found(in_use: str, power: str) -> None:
     with undone(in_use, f"alter role todo_app {power}", f"alter role todo_app no{power}"):
         assert troubles(in_use) == {"people_role": "fail"}
+
+
+def test_a_person_who_passes_the_policies_is_found(in_use: str) -> None:
+    grants.grant(in_use, "too_mighty")
+    try:
+        break_it(in_use, "alter role too_mighty bypassrls")
+        assert troubles(in_use) == {"people_privileges": "fail"}
+    finally:
+        grants.revoke(in_use, "too_mighty")
+
+
+def test_a_table_that_somebody_has_locked_is_told(in_use: str) -> None:
+    with psycopg.connect(in_use) as somebody:
+        somebody.execute("lock table tasks in access exclusive mode")
+        assert troubles(in_use) == {"locked": "fail"}
 
 
 @contextmanager

@@ -167,6 +167,16 @@ def test_a_step_is_one_round_trip(postgres: Postgres, database_url: str) -> None
     assert beside_steps < 10
 
 
+@pytest.mark.usefixtures("old")
+def test_a_lock_is_not_waited_for_longer_than_the_timeout(cli: Cli, database_url: str) -> None:
+    with psycopg.connect(database_url) as somebody:
+        somebody.execute("lock table tasks in access exclusive mode")
+        for words in (["archive"], ["purge", "--yes"], ["cleanup", "--yes"], ["seed"]):
+            result = cli("db", *words, environ={"TODO_TIMEOUT": "0.2"})
+            assert (result.exit_code, result.stdout) == (1, "")
+            assert "Error: Somebody holds a lock that this has to wait for." in result.stderr
+
+
 def test_the_archive_cannot_be_written_by_people(database_url: str, alice: Person) -> None:
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("set role todo_app")
@@ -181,7 +191,8 @@ def test_the_archive_cannot_be_written_by_people(database_url: str, alice: Perso
 
 
 @pytest.mark.parametrize(
-    ("text", "days"), [("30d", 30), ("8w", 56), ("1y", 365), ("", None), ("3", None), ("-1d", None)]
+    ("text", "days"),
+    [("30d", 30), ("8w", 56), ("1y", 365), ("", None), ("3", None), ("-1d", None), ("9999y", None)],
 )
 def test_ages(text: str, days: int | None) -> None:
     if days is None:

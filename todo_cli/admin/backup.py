@@ -89,6 +89,7 @@ def backup(
             facts = _facts(connection)
             arguments = ["--format=custom", f"--snapshot={snapshot}", f"--file={dump}"]
             arguments += [f"--schema={name}" for name in SCHEMAS]
+            arguments.append(f"--lock-wait-timeout={max(1, int(timeout_seconds * 1000))}")
             if not one(connection, _PASSES):
                 arguments.append("--enable-row-security")
             with _program("pg_dump", arguments, url, environ) as running:
@@ -156,11 +157,22 @@ def read_manifest(file: Path) -> Manifest:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         manifest = Manifest(**document)
-    except (ValueError, TypeError) as error:
-        raise Refused(f"{path} is not the manifest of a backup.") from error
+        _require_sense(manifest)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise Refused(
+            f"{path} is not the manifest of a backup.", hint="Take the one that was made with it."
+        ) from error
     if manifest.format != FORMAT or manifest.version != VERSION:
         raise Refused(f"{path} was made by another program, or a newer one.")
     return manifest
+
+
+def _require_sense(manifest: Manifest) -> None:
+    """Raises ValueError, TypeError or AttributeError where a field is not what it should be."""
+    counts = {str(table): int(rows) for table, rows in manifest.tables.items()}
+    names = [str(role) for role in manifest.roles]
+    if (counts, names) != (manifest.tables, manifest.roles) or "public.tasks" not in counts:
+        raise ValueError
 
 
 # --- what is checked -------------------------------------------------------------------------
@@ -363,8 +375,18 @@ def _load(
                         progress(min(done, rows), rows, "Restoring")
                 if script.wait() == 0:
                     progress(0, None, "Verifying")
-                    ours = _MAINTENANCE + _CLOSE_DATABASE + _counted(manifest.tables)
+                    ours = _MAINTENANCE + _CLOSE_DATABASE + _compared(manifest)
                     statements.write(f"{ours}commit;\n".encode())
+
+
+def _compared(manifest: Manifest) -> str:
+    """Statements that fail where the revision or a table's count of rows is another one."""
+    body = sql.SQL(
+        "begin if (select max(version_num) from public.alembic_version) is distinct from {} "
+        "then raise exception 'The backup is of another revision than its manifest.'; end if; end"
+    ).format(sql.Literal(manifest.revision))
+    revision = sql.SQL("do {};\n").format(sql.Literal(body.as_string(None))).as_string(None)
+    return revision + _counted(manifest.tables)
 
 
 def _counted(tables: Mapping[str, int]) -> str:

@@ -27,11 +27,15 @@ def connected(
 ) -> Iterator[Connection]:
     """A connection in autocommit mode; tried again until the timeout where a fault may pass.
 
+    A statement waits for somebody else's lock no longer than that either.
+
     Raises:
         TodoError: the database cannot be reached, or refused what was done inside.
     """
     try:
         with faults.translated(), _opened(url, timeout_seconds) as connection:
+            limit = str(max(1, int(timeout_seconds * 1000)))
+            connection.execute("select set_config('lock_timeout', %s, false)", (limit,))
             yield connection
     except faults.TransientFault as fault:
         raise fault.final from fault

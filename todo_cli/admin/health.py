@@ -112,7 +112,7 @@ def examine(
         started = time.perf_counter()
         connection = stack.enter_context(connected(url, timeout_seconds=wait_seconds))
         opened = time.perf_counter()
-        connection.execute("set default_transaction_read_only = on")
+        connection.execute(_CAREFULLY)
         checks = list(_connection_checks(connection, url, held, now, opened - started))
         if data_dir is not None:
             checks.append(_disk(data_dir, held))
@@ -124,8 +124,24 @@ def examine(
             pass  # the check of the migrations has said so
         except psycopg.errors.InsufficientPrivilege:
             checks.append(_SEES_LESS)
+        except psycopg.errors.LockNotAvailable:
+            checks.append(_LOCKED)
     return Health(checks)
 
+
+_CAREFULLY: LiteralString = """
+select set_config('default_transaction_read_only', 'on', false),
+    set_config('lock_timeout', '3s', false)
+"""
+_LOCKED = Check(
+    "locked",
+    FAIL,
+    True,
+    None,
+    False,
+    "Somebody has locked a table for more than 3 s; some checks were left out.",
+    "See who with: todo db inspect locks",
+)
 
 _SEES_LESS = Check(
     "sight",
@@ -461,7 +477,32 @@ select jsonb_build_object(
                     )
                     and has_any_column_privilege('todo_app', c.oid, 'select, insert, update')
             ),
-            'temporary', has_database_privilege('todo_app', current_database(), 'temporary'))
+            'temporary', has_database_privilege('todo_app', current_database(), 'temporary'),
+            'too_much', (
+                select coalesce(jsonb_agg(what order by what), '[]')
+                from (
+                    select c.relname || ' (' || privilege || ')' as what
+                    from pg_catalog.pg_class as c,
+                        unnest(array['truncate', 'trigger', 'references']) as privilege
+                    where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p')
+                        and has_table_privilege('todo_app', c.oid, privilege)
+                    union all
+                    select c.relname || ' (write)'
+                    from pg_catalog.pg_class as c
+                    where c.relnamespace = 'public'::regnamespace
+                        and c.relname in ('users', 'tasks_archive')
+                        and (
+                            has_any_column_privilege('todo_app', c.oid, 'insert, update')
+                            or has_table_privilege('todo_app', c.oid, 'delete')
+                        )
+                    union all
+                    -- Roles that `todo db grant` made, by its mark.
+                    select r.rolname || ' (passes row-level security)'
+                    from pg_catalog.pg_roles as r
+                    where (r.rolsuper or r.rolbypassrls)
+                        and shobj_description(r.oid, 'pg_authid') = 'todo: for people'
+                ) as found
+            ))
         from pg_catalog.pg_roles where rolname = 'todo_app'
     )
 )
@@ -489,6 +530,12 @@ def _schema_checks(connection: Connection) -> Iterator[Check]:
     )
     yield _listed("policies", _wrong_policies(facts), "are not as expected", _POLICY_HINT)
     yield _app_role(facts)
+    yield _listed(
+        "people_privileges",
+        facts["app"]["too_much"] if facts["app"] else [],
+        "is more than people's commands need",
+        "Revoke it from todo_app, from public, or from the role.",
+    )
     yield _temporary_objects(facts)
     yield _listed("functions", _loose_functions(facts), "could be abused", _FUNCTION_HINT)
     yield _listed(

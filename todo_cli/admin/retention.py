@@ -30,6 +30,8 @@ archived already, and a distant server makes each step expensive."""
 
 _AGE = re.compile(r"(\d{1,6})([dwy])")
 _DAYS = {"d": 1, "w": 7, "y": 365}
+MOST_DAYS = 365_000
+"""A thousand years; an instant before 4713 BC is none for PostgreSQL."""
 
 Progress = Callable[[int, int | None, str], None]
 
@@ -41,9 +43,10 @@ def parse_age(text: str) -> timedelta:
         InvalidInput: it is not one.
     """
     found = _AGE.fullmatch(text)
-    if found is None:
+    days = int(found[1]) * _DAYS[found[2]] if found else None
+    if days is None or days > MOST_DAYS:
         raise InvalidInput(f"{text!r} is not an age.", hint="For example: 30d, 8w, 1y")
-    return timedelta(days=int(found[1]) * _DAYS[found[2]])
+    return timedelta(days=days)
 
 
 def archive(connection: Connection, older_than: timedelta, *, progress: Progress) -> int:

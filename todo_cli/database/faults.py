@@ -267,7 +267,12 @@ BY_SQLSTATE: dict[str, Fault] = {
     "53200": Fault(Retry.SLOWLY, DatabaseFault, "The database ran out of memory."),
     "40001": _CONFLICT,
     "40P01": _CONFLICT,
-    "55P03": _CONFLICT,
+    "55P03": Fault(
+        Retry.SOON,
+        DatabaseFault,
+        "Somebody holds a lock that this has to wait for.",
+        "See who with: todo db inspect locks",
+    ),
     "26000": _STALE_PLAN,
     "42P05": _STALE_PLAN,
     "57014": _TIMED_OUT,
