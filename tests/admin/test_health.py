@@ -155,6 +155,19 @@ def test_a_table_that_somebody_has_locked_is_told(in_use: str) -> None:
         assert troubles(in_use) == {"locked": "fail"}
 
 
+def test_the_hint_for_a_missing_index_makes_it_again(in_use: str) -> None:
+    with psycopg.connect(in_use, autocommit=True) as connection:
+        name = "ix_tasks_user_id_number_pending"
+        defined = f"select pg_get_indexdef('{name}'::regclass)".encode()
+        before = connection.execute(defined).fetchone()
+        connection.execute(f"drop index {name}".encode())
+        found = health.examine(in_use, now=lambda: datetime.now(UTC), limits=PATIENT)
+        (check,) = (one for one in found.checks if one.name == "indexes")
+        assert check.hint is not None
+        connection.execute(check.hint.encode())
+        assert connection.execute(defined).fetchone() == before
+
+
 @contextmanager
 def undone(url: str, statement: str, afterwards: str) -> Iterator[None]:
     break_it(url, statement)

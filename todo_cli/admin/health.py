@@ -18,12 +18,15 @@ from pathlib import Path
 from typing import Any, LiteralString
 
 import psycopg
+from sqlalchemy import Index
+from sqlalchemy.schema import CreateIndex
 
 from todo_cli.admin.connect import OWNER_HINT, Connection, connected, one
 from todo_cli.admin.explain import TARGETS
 from todo_cli.admin.home import SCHEMA_HEAD
 from todo_cli.admin.plan import Plan
 from todo_cli.admin.target import is_pooled
+from todo_cli.database.dialect import TodoDialect
 from todo_cli.errors import SchemaBehind
 from todo_cli.models import METADATA
 
@@ -538,9 +541,8 @@ def _schema_checks(connection: Connection) -> Iterator[Check]:
     )
     yield _temporary_objects(facts)
     yield _listed("functions", _loose_functions(facts), "could be abused", _FUNCTION_HINT)
-    yield _listed(
-        "indexes", _bad_indexes(facts), "are missing or invalid", "todo db upgrade, or reindex"
-    )
+    bad_indexes = _bad_indexes(facts)
+    yield _listed("indexes", bad_indexes, "are missing or invalid", _index_hint(bad_indexes, facts))
     missing = [name for name in _constraint_names() if name not in facts["constraints"]]
     yield _listed("constraints", missing, "are missing", "Restore the schema from a backup.")
     loose = sorted(name for name, valid in facts["constraints"].items() if not valid)
@@ -690,10 +692,24 @@ def _loose_functions(facts: dict[str, Any]) -> list[str]:
     )
 
 
+def _indexes() -> dict[str, Index]:
+    return {str(index.name): index for table in METADATA.sorted_tables for index in table.indexes}
+
+
 def _bad_indexes(facts: dict[str, Any]) -> list[str]:
-    expected = {str(index.name) for table in METADATA.sorted_tables for index in table.indexes}
     invalid = {name for name, valid in facts["indexes"].items() if not valid}
-    return sorted(invalid | (expected - set(facts["indexes"])))
+    return sorted(invalid | (set(_indexes()) - set(facts["indexes"])))
+
+
+def _index_hint(names: list[str], facts: dict[str, Any]) -> str:
+    """The statements that make them again."""
+    expected = _indexes()
+    return "; ".join(
+        f"reindex index concurrently {name}"
+        if name in facts["indexes"]
+        else " ".join(str(CreateIndex(expected[name]).compile(dialect=TodoDialect())).split())
+        for name in names
+    )
 
 
 def _constraint_names() -> list[str]:
