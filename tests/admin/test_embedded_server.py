@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Cli
+from tests.support.agent import AgentHome
 from todo_cli.admin import migrate
 from todo_cli.admin.home import SCHEMA_HEAD
 from todo_cli.database.embedded import EmbeddedServer
@@ -20,7 +21,9 @@ from todo_cli.database.embedded import EmbeddedServer
 def embedded_environ() -> Iterator[dict[str, str]]:
     """No URL, and a data folder with a path short enough for a socket."""
     folder = Path(tempfile.mkdtemp(prefix="todo-db-"))
-    yield {"TODO_DATABASE_URL": "", "TODO_SESSION_TOKEN": "", "TODO_DATA_DIR": str(folder)}
+    settings = {"TODO_DATABASE_URL": "", "TODO_SESSION_TOKEN": "", "TODO_DATA_DIR": str(folder)}
+    yield settings
+    AgentHome(folder, settings).end()
     EmbeddedServer(folder, {}).stop()
     shutil.rmtree(folder)
 

@@ -49,6 +49,7 @@ def run_on_a_bus(script: str, database_url: str, folder: Path) -> subprocess.Com
         "PYTHONPATH": str(ROOT),
         "PASSWORD": PASSWORD,
         "TODO_DATABASE_URL": database_url,
+        "TODO_AGENT": "0",  # it would outlive the bus
     }
     command = ["dbus-run-session", "--", "sh", "-c", script]
     return subprocess.run(
