@@ -157,6 +157,7 @@ _LIBRARYS_WORDS = {
     ": Input should be ": ": it should be ",
     ", unable to parse string as an integer": "",
     ", unable to parse string as a number": "",
+    "Unable to parse input string as an integer, exceeded maximum size": "it has too many digits",
 }
 
 

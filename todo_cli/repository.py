@@ -589,7 +589,8 @@ def _page_with_total_statement(query: TaskQuery, limit: int) -> sa.Select[Any]:
     """
     rows = _page_statement(replace(query, limit=limit + 1)).cte("page")
     task = aliased(Task, rows, adapt_on_names=True)
-    is_cut = sa.select(sa.func.count() > limit).select_from(rows).scalar_subquery()
+    most = sa.literal(limit, sa.BigInteger)  # beside a count it would be taken for an integer
+    is_cut = sa.select(sa.func.count() > most).select_from(rows).scalar_subquery()
     counted = sa.select(sa.func.count()).select_from(_source(query)).where(*_conditions(query))
     total = sa.case((is_cut, counted.scalar_subquery())).label("total")
     return sa.select(task, total).order_by(*_order(query, task)).execution_options(**_way(query))

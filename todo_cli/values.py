@@ -24,7 +24,9 @@ TITLE_MAX_LENGTH = 500
 DESCRIPTION_MAX_LENGTH = 20_000
 DEFAULT_LIMIT = 50
 
-_LARGEST_BIGINT = 2**63 - 1
+MAX_BIGINT = 2**63 - 1
+MAX_LIMIT = MAX_BIGINT - 1
+"""PostgreSQL takes a bigint for a limit, and a table asks for one row more than it shows."""
 _HEX_DIGITS = 32
 _REFERENCE = re.compile(r"[0-9a-f]{4,8}(-?[0-9a-f]{0,4}){0,3}(-?[0-9a-f]{0,12})?")
 _ALLOWED_CONTROLS = frozenset("\t\n\r")
@@ -66,7 +68,8 @@ class TaskRef:
             InvalidInput: it can be neither a number nor the beginning of a UUID.
         """
         if text.isascii() and text.isdigit():
-            return cls(text, number=min(int(text[:20]), _LARGEST_BIGINT))
+            digits = text.lstrip("0")[: len(str(MAX_BIGINT)) + 1]
+            return cls(text, number=min(int(digits or "0"), MAX_BIGINT))
         prefix = text.lower()
         digits = prefix.replace("-", "")
         if not _REFERENCE.fullmatch(prefix) or not 4 <= len(digits) <= _HEX_DIGITS:

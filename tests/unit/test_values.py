@@ -29,7 +29,12 @@ def test_digits_are_a_number(number: int) -> None:
 
 
 def test_a_number_beyond_a_bigint_is_still_a_number_that_no_task_has() -> None:
-    assert TaskRef.parse("9" * 400).number == 2**63 - 1
+    assert TaskRef.parse("9" * 5000).number == 2**63 - 1
+
+
+@given(st.integers(min_value=0, max_value=2**63 - 1), st.integers(min_value=1, max_value=5000))
+def test_leading_zeros_do_not_change_a_number(number: int, zeros: int) -> None:
+    assert TaskRef.parse("0" * zeros + str(number)).number == number
 
 
 @given(UUIDS, st.integers(min_value=4, max_value=36), st.booleans())

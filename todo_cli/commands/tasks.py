@@ -11,6 +11,7 @@ from todo_cli.commands.options import Ref, Refs, current_run
 from todo_cli.errors import InvalidInput
 from todo_cli.values import (
     DEFAULT_LIMIT,
+    MAX_LIMIT,
     SortKey,
     TaskQuery,
     TaskRef,
@@ -76,6 +77,7 @@ def list_(
         int | None,
         typer.Option(
             min=0,
+            max=MAX_LIMIT,
             metavar="N",
             help=f"At most N tasks; 0 for all. A table shows {DEFAULT_LIMIT} unless told.",
         ),
