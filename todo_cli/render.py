@@ -327,7 +327,7 @@ class Renderer:
     def _shown(self, value: Any) -> str:
         if isinstance(value, datetime):
             return value.astimezone().strftime("%Y-%m-%d %H:%M")
-        return printable(str(value))
+        return printable(in_words(value))
 
     # --- the ways out ----------------------------------------------------------------------
 
@@ -406,6 +406,21 @@ def json_value(value: Any) -> Any:
     if isinstance(value, datetime):
         return rfc3339(value)
     return value if value is None or isinstance(value, _JSON_TYPES) else str(value)
+
+
+def in_words(value: Any) -> str:
+    """A value as people read it."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.2f}"
+    if isinstance(value, list | tuple):
+        return ", ".join(in_words(part) for part in value) or "–"
+    return str(value)
 
 
 def _compact(document: Any) -> str:

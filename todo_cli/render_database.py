@@ -10,6 +10,7 @@ from typing import Any
 from todo_cli.render import (
     Renderer,
     field,
+    in_words,
     make_console,
     plain_table,
     plain_text,
@@ -36,9 +37,6 @@ class DatabaseRenderer(Renderer):
     def sql(self, text: str) -> None:
         """Statements or another program's text, as they are."""
         self._stdout.write(text if text.endswith("\n") else text + "\n")
-
-    def _shown(self, value: Any) -> str:
-        return printable(_shown(value))
 
     def rows(self, rows: Sequence[Mapping[str, Any]], *, nothing: str = "Nothing.") -> None:
         """Records of the same fields: a JSON array, a table, or tab-separated lines."""
@@ -158,18 +156,4 @@ def _cell(name: str, value: Any, now: datetime) -> str:
         from rich.filesize import decimal
 
         return decimal(value)
-    return printable(_shown(value))
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return "–"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, float):
-        return f"{value:,.2f}"
-    if isinstance(value, list | tuple):
-        return ", ".join(_shown(part) for part in value) or "–"
-    return str(value)
+    return printable(in_words(value))

@@ -635,6 +635,35 @@ def test_an_agent_is_looked_at_stopped_and_started(home: AgentHome) -> None:
     assert agents_of(home.data_dir) == []
 
 
+def test_a_person_is_answered_in_words(home: AgentHome) -> None:
+    def said(*words: str) -> str:
+        answer = home.todo(*words, columns=80, environ={"NO_COLOR": "1"})
+        assert (answer.exit_code, answer.stderr) == (0, "")
+        assert "None" not in answer.stdout and "<U+" not in answer.stdout
+        return answer.stdout
+
+    assert said("agent", "status") == "No agent is running.\n"
+    assert said("agent", "stop") == "No agent was running.\n"
+    assert said("agent", "start") == f"The agent has started (process {home.pid()}).\n"
+    assert said("agent", "start") == f"The agent was already running (process {home.pid()}).\n"
+    lines = said("agent", "status").splitlines()
+    assert lines[0] == "The agent is running."
+    shown = {line.split()[0]: line.split(maxsplit=1)[1].strip() for line in lines[1:]}
+    assert shown["process"] == str(home.pid())
+    assert (shown["started"], shown["commands"]) == ("just now", "0")
+    assert shown["database"] == "none used yet" and shown["memory"].endswith(" MB")
+    assert said("agent", "restart") == f"A new agent has started (process {home.pid()}).\n"
+    assert said("agent", "stop") == "The agent has stopped.\n"
+
+
+def test_a_group_without_a_command_is_one_line_and_a_hint(home: AgentHome) -> None:
+    for group in ("agent", "db"):
+        answer = home.todo(group)
+        hint = f"hint: See: todo {group} --help"
+        assert (answer.exit_code, answer.stdout) == (2, "")
+        assert answer.stderr == f"Error: Missing command.\n{hint}\n"
+
+
 def test_memory_does_not_grow(agent_home: AgentHome, as_alice: Settings_) -> None:
     def serve(count: int) -> int:
         with ThreadPoolExecutor(4) as pool:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from todo_cli.commands.options import TodoCommand, TodoGroup, current_run
+from todo_cli.context import Run
 from todo_cli.errors import Refused
+from todo_cli.render import relative_time
 
 if TYPE_CHECKING:
     from todo_cli.agent.peers import Peer
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
 START_SECONDS = 10.0
 STOP_SECONDS = 10.0
 _POLL_SECONDS = 0.02
+_STOPPED = {0: "No agent was running.", 1: "The agent has stopped."}
 _NOT_RUNNING: dict[str, Any] = {
     "running": False,
     "pid": None,
@@ -30,7 +34,7 @@ _NOT_RUNNING: dict[str, Any] = {
 }
 
 app = typer.Typer(
-    cls=TodoGroup, rich_markup_mode=None, no_args_is_help=True, help="The agent that makes it fast."
+    cls=TodoGroup, rich_markup_mode=None, help="The agent, which makes commands fast."
 )
 
 
@@ -47,7 +51,10 @@ def status(ctx: typer.Context) -> None:
       todo agent status --json
     """
     run = current_run(ctx)
-    run.render.facts(_info(str(run.settings.data_dir)))
+    info = _info(str(run.settings.data_dir))
+    _show(run, info, "The agent is running." if info["running"] else "No agent is running.")
+    if info["running"] and run.render.is_terminal:
+        run.render.facts(_for_people(info, run.now()))
 
 
 @app.command(cls=TodoCommand)
@@ -59,7 +66,11 @@ def start(ctx: typer.Context) -> None:
       todo agent start
     """
     run = current_run(ctx)
-    run.render.facts(_started(str(run.settings.data_dir)))
+    data_dir = str(run.settings.data_dir)
+    was_running = _info(data_dir)["running"]
+    info = _started(data_dir)
+    verb = "was already running" if was_running else "has started"
+    _show(run, info, f"The agent {verb} (process {info['pid']}).")
 
 
 @app.command(cls=TodoCommand)
@@ -72,8 +83,8 @@ def stop(ctx: typer.Context) -> None:
     """
     run = current_run(ctx)
     data_dir = str(run.settings.data_dir)
-    _stop_all(data_dir)
-    run.render.facts(_info(data_dir))
+    stopped = _stop_all(data_dir)
+    _show(run, _info(data_dir), _STOPPED.get(stopped, f"{stopped} agents have stopped."))
 
 
 @app.command(cls=TodoCommand)
@@ -87,7 +98,29 @@ def restart(ctx: typer.Context) -> None:
     run = current_run(ctx)
     data_dir = str(run.settings.data_dir)
     _stop_all(data_dir)
-    run.render.facts(_started(data_dir))
+    info = _started(data_dir)
+    _show(run, info, f"A new agent has started (process {info['pid']}).")
+
+
+def _show(run: Run, info: Mapping[str, Any], sentence: str) -> None:
+    """The agent's figures for programs; a sentence for people."""
+    if run.render.is_terminal:
+        run.render.line(sentence)
+    else:
+        run.render.facts(info)
+
+
+def _for_people(info: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    from rich.filesize import decimal
+
+    return {
+        "process": str(info["pid"]),
+        "version": info["version"],
+        "started": relative_time(now - timedelta(seconds=info["uptime_seconds"]), now),
+        "commands": info["commands"],
+        "memory": decimal(info["memory_bytes"]),
+        "database": info["database"] or "none used yet",
+    }
 
 
 def _info(data_dir: str) -> dict[str, Any]:
@@ -119,16 +152,21 @@ def _started(data_dir: str) -> dict[str, Any]:
     return found
 
 
-def _stop_all(data_dir: str) -> None:
+def _stop_all(data_dir: str) -> int:
     """End every agent of the data folder: other environments have agents of their own.
+
+    Returns:
+        How many there were.
 
     Raises:
         Refused: one is still working.
     """
     from todo_cli.agent.peers import find_all
 
-    for peer in find_all(data_dir):
+    found = find_all(data_dir)
+    for peer in found:
         _stop(peer)
+    return len(found)
 
 
 def _stop(peer: Peer) -> None:
