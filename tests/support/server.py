@@ -31,14 +31,14 @@ def running(binaries: Path, **settings: str) -> Iterator[str]:
         capture_output=True,
         cwd=folder,
     )
-    settings |= {"listen_addresses": "", "unix_socket_directories": str(folder)}
+    settings = {"listen_addresses": "", "unix_socket_directories": str(folder), **settings}
     options = [f"--{name}={value}" for name, value in settings.items()]
     with (folder / "log").open("w") as log:
         server = subprocess.Popen(
             [*prefix, binaries / "postgres", "-D", data, *options], stderr=log, cwd=folder
         )
     try:
-        url = f"postgresql://todo@/postgres?host={folder}"
+        url = f"postgresql://todo@/postgres?host={folder}&port={settings.get('port', 5432)}"
         _wait_for(url)
         yield url
     finally:

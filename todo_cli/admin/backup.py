@@ -27,8 +27,10 @@ from typing import IO, Any, LiteralString
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
+from todo_cli.admin import client_programs
 from todo_cli.admin.connect import Connection, connected, one, require_full_sight
 from todo_cli.config import DEFAULT_TIMEOUT_SECONDS
+from todo_cli.database.connecting import CONNECT_TIMEOUT_SECONDS
 from todo_cli.database.embedded.files import wheel_programs
 from todo_cli.database.target import connection_parameters
 from todo_cli.errors import InvalidInput, Refused
@@ -83,6 +85,7 @@ def backup(
         connected(url, timeout_seconds=timeout_seconds) as connection,
         _beside(file) as dump,
     ):
+        client_programs.require_direct(connection)
         _require_client(connection)
         with _snapshot(connection) as snapshot:
             tables = _count_rows(connection)
@@ -124,6 +127,7 @@ def restore(
     manifest = read_manifest(file)
     _require_whole(file, manifest, environ)
     with connected(url, timeout_seconds=timeout_seconds) as connection:
+        client_programs.require_direct(connection)
         _require_client(connection)
         if one(connection, _HOLDS_SOMETHING):
             raise Refused(
@@ -429,13 +433,17 @@ def _program(
     command = [str(wheel_programs() / name), *arguments]
     if address:
         command.append(f"--dbname={address}")
-    with tempfile.TemporaryFile() as said:
+    with (
+        tempfile.TemporaryFile() as said,
+        client_programs.preloading(url) as preloading,
+    ):
         running = subprocess.Popen(
             command,
             stdin=subprocess.PIPE if name == "psql" else subprocess.DEVNULL,
             stdout=subprocess.DEVNULL if url else subprocess.PIPE,
             stderr=said,
-            env={**_kept(environ), **access},
+            env={**_kept(environ), **access, **preloading.environ},
+            pass_fds=preloading.descriptors,
         )
         try:
             yield running
@@ -448,7 +456,7 @@ def _program(
                 running.stdout.close()
         if code != 0:
             said.seek(0)
-            raise Refused(f"{name} failed: {_complaint(said.read())}")
+            raise client_programs.failure(name, _complaint(said.read()))
 
 
 def _access(url: str | None) -> tuple[dict[str, str], str | None]:
@@ -466,8 +474,10 @@ def _access(url: str | None) -> tuple[dict[str, str], str | None]:
             hint="Leave it out, and use a key file without a password that only you can read.",
         )
     password = parts.pop("password", None)
+    parts.setdefault("connect_timeout", str(CONNECT_TIMEOUT_SECONDS))
     # An owner whom row-level security binds sees all rows by the policy of migration 0007.
-    secret = {"PGOPTIONS": "-c todo.maintenance=on", "PGAPPNAME": "todo db"}
+    parts["options"] = f"{parts.get('options', '')} -c todo.maintenance=on".strip()
+    secret = {"PGAPPNAME": "todo db"}
     if password is not None:
         secret["PGPASSWORD"] = str(password)
     return secret, make_conninfo("", **parts)

@@ -240,7 +240,7 @@ BY_TEXT: dict[str, Fault] = {
     "server closed the connection unexpectedly": _CUT,
     "ssl connection has been closed unexpectedly": _CUT,
     "ssl syscall error": _CUT,
-    "ssl error: unexpected eof": _CUT,
+    "unexpected eof": _CUT,
     "connection reset by peer": _CUT,
     "broken pipe": _CUT,
     "connection timed out": _CUT,
