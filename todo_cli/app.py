@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import errno
 import functools
 import os
@@ -14,7 +15,7 @@ from typer.core import TyperGroup
 from todo_cli import __version__
 from todo_cli.commands import account, agent, tasks
 from todo_cli.commands.completion import COMPLETE_VARIABLE, complete
-from todo_cli.commands.options import TodoCommand, TodoGroup, current_run
+from todo_cli.commands.options import COMMON, TodoCommand, TodoGroup, current_run
 from todo_cli.context import Databases, Invocation, OwnDatabases, Run
 from todo_cli.errors import AnswerLost, ClosedPipe, ExitCode, InvalidInput, TodoError
 from todo_cli.render import write_error
@@ -22,9 +23,37 @@ from todo_cli.render import write_error
 _UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
+_LIST_OPTIONS = "todo_cli.list_options"
+"""Under this name the context keeps what `todo` alone hands to `todo list`."""
+
+
+class Program(TodoGroup):
+    """`todo` itself: without a command it is `todo list`, and takes the options of that."""
+
+    def __init__(self, *, commands: Any, params: list[Any], **attributes: Any) -> None:
+        # Hidden copies: the help of `todo list` explains them.
+        listing = [copy.copy(one) for one in commands["list"].params if one not in COMMON]
+        for option in listing:
+            option.hidden = True
+        self._list_options = listing
+        super().__init__(commands=commands, params=[*params, *listing], **attributes)
+
+    def invoke(self, ctx: Any) -> Any:
+        ctx.meta[_LIST_OPTIONS] = {
+            option.name: ctx.params.pop(option.name) for option in self._list_options
+        }
+        return super().invoke(ctx)
+
+    def given_list_option(self, ctx: Any) -> str | None:
+        """An option of `todo list` that stood before the command's name."""
+        for option in self._list_options:
+            if ctx.get_parameter_source(option.name).name != "DEFAULT":
+                return str(option.opts[0])
+        return None
+
 
 app = typer.Typer(
-    cls=TodoGroup,
+    cls=Program,
     context_settings=_SETTINGS,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -39,21 +68,60 @@ def todo(
         bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)
     ] = False,
 ) -> None:
-    """The terminal's todo manager. Alone, it lists what is to be done.
+    """The terminal's todo manager. Alone, it is `todo list`, and takes the options of that.
 
     \b
     Examples:
       todo add Buy milk
       todo
+      todo --search milk --all
       todo done 1
-      todo stats
+      todo help done
     """
     run = current_run(ctx)
     if version:
-        run.invocation.stdout.write(f"todo {__version__}\n")
+        run.render.version(__version__)
         raise typer.Exit
+    options = ctx.meta.pop(_LIST_OPTIONS)
     if ctx.invoked_subcommand is None:
-        tasks.list_(ctx)
+        tasks.list_(ctx, **options)
+        return
+    program = ctx.command
+    assert isinstance(program, Program)
+    if misplaced := program.given_list_option(ctx):
+        raise InvalidInput(
+            f"{misplaced} is an option of todo list; it cannot stand before another command.",
+            hint=f"Write it behind the command: todo {ctx.invoked_subcommand} … {misplaced}",
+        )
+
+
+def help_(
+    ctx: typer.Context,
+    words: Annotated[
+        list[str],
+        typer.Argument(metavar="COMMAND", help="A command's name.", show_default=False),
+    ] = [],  # noqa: B006 - Typer copies it
+) -> None:
+    """Show the help of a command, or of all.
+
+    \b
+    Examples:
+      todo help
+      todo help add
+      todo help db backup
+    """
+    run = current_run(ctx)
+    command_tree().main([*words, "--help"], "todo", standalone_mode=False, obj=run)
+
+
+def version_(ctx: typer.Context) -> None:
+    """Show the version.
+
+    \b
+    Example:
+      todo version
+    """
+    current_run(ctx).render.version(__version__)
 
 
 for _function in (
@@ -73,6 +141,8 @@ for _function in (
     account.whoami,
     account.sessions,
     account.passwd,
+    help_,
+    version_,
 ):
     app.command(_function.__name__.rstrip("_"), cls=TodoCommand)(_function)
 app.command("ls", cls=TodoCommand, hidden=True)(tasks.list_)
@@ -163,20 +233,27 @@ _LIBRARYS_WORDS = {
 
 def _usage_message(error: typer.TyperException) -> str:
     """What is wrong with the words, without the jargon of the library that converts values."""
-    message = error.format_message()
+    message = error.message if _alike_options(error) else error.format_message()
     for jargon, plain in _LIBRARYS_WORDS.items():
         message = message.replace(jargon, plain)
     return message.rstrip(".") + "."
 
 
-def _usage_hint(error: typer.TyperException) -> str:
-    ctx = getattr(error, "ctx", None)
-    return f"See: {ctx.command_path if ctx else 'todo'} --help"
+def _usage_hint(error: typer.TyperException) -> str | None:
+    options = _alike_options(error)
+    return f"Did you mean: {', or '.join(options)}" if options else None
+
+
+def _alike_options(error: typer.TyperException) -> list[str]:
+    """The options that are spelt like one that there is not."""
+    return sorted(getattr(error, "possibilities", None) or [])
 
 
 def _report(run: Run, error: TodoError) -> None:
     # The words may not have been parsed yet when they turned out to be wrong.
     words = run.invocation.argv
+    if error.exit_code == ExitCode.USAGE and error.hint is None:
+        error.hint = f"See: {run.command} --help"
     as_json = run.options.json or "--json" in words or "--jsonl" in words
     if run.options.debug or "--debug" in words:
         write_traceback(run, error)

@@ -138,6 +138,8 @@ class Run:
     options: Options = field(default_factory=Options)
     databases: Databases = field(default_factory=OwnDatabases)
     is_guest: bool = False
+    command: str = "todo"
+    """The command as it was typed, without its arguments, for hints."""
     is_completing: bool = False
     """A shell asks for completions: nothing is made, asked or said."""
 

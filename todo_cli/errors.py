@@ -123,7 +123,7 @@ class AnswerLost(Refused):
 class InvalidInput(TodoError):
     code = "invalid_input"
     exit_code = ExitCode.USAGE
-    default_hint = "See: todo --help"
+    # Without a hint of its own, the help of the command that was typed is named.
 
 
 class DatabaseUnreachable(TodoError):

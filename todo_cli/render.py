@@ -147,7 +147,7 @@ class Renderer:
             self.note(_nothing_found(query))
             return
         styled = _has_colour(self._stdout, self._environ)
-        width = _width(self._stdout, self._environ)
+        width = terminal_width(self._stdout, self._environ)
         lines = list(self._table(page.tasks, query, width, styled=styled))
         if page.total is not None and page.total > len(page.tasks):
             last = page.tasks[-1].number
@@ -293,6 +293,12 @@ class Renderer:
             for name, value in facts.items():
                 table.add_row(plain_text(name.replace("_", " ")), plain_text(self._shown(value)))
             self._console().print(table)
+
+    def version(self, version: str) -> None:
+        if self._json:
+            self._document({"version": version})
+        else:
+            self._stdout.write(f"todo {version}\n")
 
     def line(self, text: str) -> None:
         """One line as it is: a URL to be copied."""
@@ -604,7 +610,7 @@ def make_console(stream: TextIO, environ: Mapping[str, str]) -> Console:
     truecolor = environ.get("COLORTERM") in ("truecolor", "24bit")
     return Console(
         file=stream,
-        width=_width(stream, environ),
+        width=terminal_width(stream, environ),
         force_terminal=colour,
         color_system=("truecolor" if truecolor else "256") if colour else None,
         markup=False,
@@ -615,7 +621,8 @@ def make_console(stream: TextIO, environ: Mapping[str, str]) -> Console:
     )
 
 
-def _width(stream: TextIO, environ: Mapping[str, str]) -> int:
+def terminal_width(stream: TextIO, environ: Mapping[str, str]) -> int:
+    """The columns of the terminal that the stream is; where it is none, 80."""
     columns = environ.get("COLUMNS", "")
     if columns.isdigit() and int(columns) > 0:
         return int(columns)

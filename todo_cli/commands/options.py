@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import typer
+from typer._click.globals import get_current_context as typer_context
 from typer.core import TyperCommand, TyperGroup
 
 from todo_cli.commands.completion import complete_refs
 from todo_cli.context import Run
 from todo_cli.errors import ClosedPipe
+from todo_cli.render import terminal_width
 from todo_cli.values import TaskRef
+
+MAX_SUMMARY = 200
+"""Characters of a command's first sentence in a list of commands: all of them."""
 
 Refs = Annotated[
     list[TaskRef],
@@ -54,18 +61,41 @@ def _common_params() -> list[Any]:
     return list(typer.main.get_command(app).params)
 
 
-_COMMON = _common_params()
+COMMON = _common_params()
 
 
 class _TakesCommon:
     """Takes the common options beside its own, and hands them to the run."""
 
     def __init__(self, *args: Any, params: list[Any] | None = None, **kwargs: Any) -> None:
-        kwargs["params"] = [*(params or []), *_COMMON]
-        super().__init__(*args, **kwargs)
+        own = params or []
+        # Typer's wrapper keeps the values of a call until the next one, and the agent runs commands
+        # in threads: one could get another's words. The function itself keeps nothing.
+        function = getattr(kwargs.get("callback"), "__wrapped__", None)
+        if function is not None:
+            kwargs["callback"] = functools.partial(_call, function, own)
+        super().__init__(*args, **{**kwargs, "params": [*own, *COMMON]})
+
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        current_run(ctx).command = ctx.command_path
+        return super().parse_args(ctx, args)  # type: ignore[misc]  # a mixin: Typer's class follows
+
+    def get_help_option(self, ctx: Any) -> Any:
+        option = super().get_help_option(ctx)  # type: ignore[misc]  # a mixin: Typer's class follows
+        if option is not None:
+            option.callback = _show_help
+        return option
+
+    def get_help(self, ctx: Any) -> str:
+        from todo_cli.commands.help import Help
+
+        invocation = current_run(ctx).invocation
+        layout = Help(terminal_width(invocation.stdout, invocation.environ))
+        self.format_help(ctx, layout)  # type: ignore[attr-defined]  # a mixin: Typer's class follows
+        return layout.getvalue().rstrip("\n")
 
     def invoke(self, ctx: Any) -> Any:
-        given = {param.name: ctx.params.pop(param.name) for param in _COMMON}
+        given = {param.name: ctx.params.pop(param.name) for param in COMMON}
         current_run(ctx).options.add(**given)
         try:
             return super().invoke(ctx)  # type: ignore[misc]  # a mixin: Typer's class follows
@@ -80,8 +110,45 @@ class TodoCommand(_TakesCommon, TyperCommand):
 class TodoGroup(_TakesCommon, TyperGroup):
     """A group of commands; takes the common options before the command's name as well."""
 
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        shown = self._shown_commands(ctx)
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, one.get_short_help_str(MAX_SUMMARY)) for name, one in shown.items()]
+            )
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        name = args[0]
+        command = self.get_command(ctx, name)
+        if command is None and not ctx.resilient_parsing:
+            from todo_cli.commands.words import no_such_command
+
+            raise no_such_command(ctx.command_path, args, list(self._shown_commands(ctx)))
+        return name if command else None, command, args[1:]
+
+    def _shown_commands(self, ctx: Any) -> dict[str, Any]:
+        named: dict[str, Any] = {
+            name: self.get_command(ctx, name) for name in self.list_commands(ctx)
+        }
+        return {name: command for name, command in named.items() if not command.hidden}
+
+
+def _call(function: Callable[..., Any], params: Sequence[Any], **values: Any) -> Any:
+    """Call a command's function with its context, and with lists where it takes several values."""
+    several = {param.name for param in params if param.nargs == -1 or getattr(param, "multiple", 0)}
+    for name in several & values.keys():
+        values[name] = list(values[name] or ())
+    return function(typer_context(), **values)
+
 
 def current_run(ctx: typer.Context) -> Run:
     run = ctx.obj
     assert isinstance(run, Run)
     return run
+
+
+def _show_help(ctx: Any, _: Any, is_wanted: bool) -> None:
+    """Write the help to the run's stdout, which need not be this process's."""
+    if is_wanted and not ctx.resilient_parsing:
+        current_run(ctx).invocation.stdout.write(ctx.get_help() + "\n")
+        ctx.exit()

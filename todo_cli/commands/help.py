@@ -1,0 +1,24 @@
+"""The layout of `--help`: as wide as the terminal, and readable in 40 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from typer._click.formatting import HelpFormatter
+
+MAX_WIDTH = 120
+"""Longer lines are hard to read."""
+MARGIN = 2
+
+
+class Help(HelpFormatter):
+    """Lays out one help text for a terminal of so many columns."""
+
+    def __init__(self, columns: int) -> None:
+        super().__init__(width=min(columns, MAX_WIDTH) - MARGIN)
+
+    def write_dl(
+        self, rows: Sequence[tuple[str, str]], col_max: int = 30, col_spacing: int = 2
+    ) -> None:
+        # In 40 columns the names may not take 30: what they mean would have 8.
+        super().write_dl(rows, min(col_max, self.width // 3), col_spacing)

@@ -1,0 +1,137 @@
+"""The words of a command line: what was probably meant, and how a shell takes them once more."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Sequence
+from difflib import get_close_matches
+from urllib.parse import urlsplit
+
+from todo_cli.errors import InvalidInput
+from todo_cli.values import printable
+
+MIN_SIMILARITY = 0.7
+"""As `difflib` counts it: `upgarde` and `upgrade` have 0.86."""
+
+SYNONYMS: dict[str, dict[str, tuple[str, ...]]] = {
+    "todo": {
+        **dict.fromkeys(
+            ("complete", "finish", "close", "check", "tick", "do", "resolve"), ("done",)
+        ),
+        **dict.fromkeys(("uncomplete", "undone", "uncheck", "pending"), ("reopen",)),
+        **dict.fromkeys(("delete", "del", "remove", "erase", "drop", "discard"), ("rm",)),
+        **dict.fromkeys(("undelete", "recover", "unarchive"), ("restore",)),
+        **dict.fromkeys(("undo", "revert"), ("reopen", "restore")),
+        **dict.fromkeys(("new", "create", "make", "insert", "append"), ("add",)),
+        **dict.fromkeys(("find", "search", "grep", "filter"), ("list --search",)),
+        **dict.fromkeys(("tasks", "all", "dir", "next", "today"), ("list",)),
+        **dict.fromkeys(("trash", "bin"), ("list --trash",)),
+        **dict.fromkeys(("archive", "archived"), ("list --archived",)),
+        **dict.fromkeys(("view", "get", "info", "details", "cat"), ("show",)),
+        "open": ("show", "reopen"),
+        **dict.fromkeys(("change", "modify", "update", "rename", "set"), ("edit",)),
+        **dict.fromkeys(("flip", "switch"), ("toggle",)),
+        **dict.fromkeys(("statistics", "summary", "report", "chart"), ("stats",)),
+        **dict.fromkeys(("signup", "sign-up"), ("register",)),
+        **dict.fromkeys(("signin", "sign-in"), ("login",)),
+        **dict.fromkeys(("signout", "sign-out"), ("logout",)),
+        **dict.fromkeys(("password", "passwords"), ("passwd",)),
+        **dict.fromkeys(("who", "me", "user", "account"), ("whoami",)),
+        **dict.fromkeys(("database", "migrate", "admin"), ("db",)),
+        **dict.fromkeys(("man", "usage", "commands"), ("help",)),
+    },
+    "todo db": {
+        **dict.fromkeys(("migrate", "init", "create", "setup", "update"), ("upgrade",)),
+        **dict.fromkeys(("rollback", "revert"), ("downgrade",)),
+        **dict.fromkeys(("check", "doctor", "ping"), ("health",)),
+        **dict.fromkeys(("dump", "export", "save"), ("backup",)),
+        **dict.fromkeys(("load", "import"), ("restore",)),
+        **dict.fromkeys(("version", "current", "revision"), ("status",)),
+        **dict.fromkeys(("plan", "plans", "analyze"), ("explain",)),
+        **dict.fromkeys(("unseed", "clean"), ("cleanup",)),
+    },
+    "todo agent": {
+        **dict.fromkeys(("kill", "end", "quit"), ("stop",)),
+        **dict.fromkeys(("info", "show"), ("status",)),
+        "run": ("start",),
+    },
+}
+"""Other programs' names for our commands, by group. `undo` may mean one of two."""
+
+_NUMBERS = re.compile(r"[0-9][0-9,-]*")
+_DATABASE_URL = re.compile(r"postgres(ql)?:", re.IGNORECASE)
+_HIDDEN = "…"
+
+
+def no_such_command(group: str, words: Sequence[str], names: Sequence[str]) -> InvalidInput:
+    """The error for a command that a group does not have, with the line that was probably meant."""
+    name, *rest = words
+    meant = [] if group != "todo" or not _NUMBERS.fullmatch(name) else [f"show {name}"]
+    meant = meant or nearest_commands(group, name, names)
+    if meant:
+        hint = "Did you mean: " + ", or ".join(_meant_line(group, one, rest) for one in meant)
+    elif group == "todo":
+        hint = f"Add a task with: {command_line(['add', *words])} (all commands: todo help)"
+    else:
+        hint = f"See: {group} --help"
+    return InvalidInput(f"No such command {name!r}.", hint=hint)
+
+
+def nearest_commands(group: str, name: str, names: Sequence[str]) -> list[str]:
+    """What somebody meant who typed `name`: a synonym's commands, else those spelt most alike."""
+    synonyms = SYNONYMS.get(group, {})
+    known = {**synonyms, **{one: (one,) for one in names}}
+    if name.lower() in known:
+        return list(known[name.lower()])
+    alike = get_close_matches(name.lower(), known, n=1, cutoff=MIN_SIMILARITY)
+    return list(dict.fromkeys(command for one in alike for command in known[one]))
+
+
+def command_line(words: Sequence[str]) -> str:
+    """The command as a person types it, quoted for the shell; no URL with a password."""
+    shown = []
+    is_url = False
+    for word in words:
+        name, equals, value = word.partition("=")
+        if name == "--database-url" and equals:
+            shown.append(_quoted(word) if _is_public(value) else f"{name}={_HIDDEN}")
+        elif is_url or _DATABASE_URL.search(word):
+            shown.append(_quoted(word) if _is_public(word) else _HIDDEN)
+        else:
+            shown.append(_quoted(word))
+        is_url = word == "--database-url"
+    return " ".join(["todo", *shown])
+
+
+def _meant_line(group: str, meant: str, rest: Sequence[str]) -> str:
+    words = [*group.split()[1:], *meant.split()]
+    if meant.endswith("--search") and rest:
+        rest = [" ".join(rest)]
+    return command_line([*words, *rest])
+
+
+def _quoted(word: str) -> str:
+    """A word as bash and zsh take it. What steers a terminal is written as an escape."""
+    if printable(word) == word:
+        return shlex.quote(word)
+    return "$'" + "".join(map(_escaped, word)) + "'"
+
+
+def _escaped(character: str) -> str:
+    if character in "\\'":
+        return f"\\{character}"
+    if character == "\n":
+        return "\\n"
+    if printable(character) == character:
+        return character
+    return "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", "surrogateescape"))
+
+
+def _is_public(url: str) -> bool:
+    """Whether a URL certainly holds no secret: neither a password nor options."""
+    try:
+        parts = urlsplit(url)
+        return parts.password is None and "@" not in parts.path and not parts.query + parts.fragment
+    except ValueError:
+        return False
