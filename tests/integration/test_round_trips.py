@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import psycopg
 import pytest
 from sqlmodel import text
 
 from tests.conftest import Cli, Postgres
-from tests.support.people import Person
+from tests.support.neon import Neon
+from tests.support.people import Person, sign_up
 from tests.support.proxy import UnixUpstream, WireProxy, through
-from todo_cli.database.session import Database
+from todo_cli.database.session import Call, Database
 from todo_cli.errors import TodoError
 
 HUNDRED_LINES = "".join(f"line {n}\n" for n in range(100))
@@ -89,6 +91,92 @@ def test_nothing_follows_what_ends_a_statement(
             database.run(lambda session: session.execute(text(statement)).all())
     assert (proxy.stats.round_trips, proxy.stats.idle_flushes) == (20, 0)
     assert proxy.stats.connections == 1
+
+
+LARGE = 32 * 1024 * 1024
+"""Bytes: more than the client's socket and the proxy take while the client does not wait."""
+
+
+@pytest.mark.parametrize("place", ["socket", "tls", "pooler"])
+@pytest.mark.parametrize(
+    ("sent", "received"),
+    [(LARGE, LARGE), (LARGE, 1), (1, LARGE)],
+    ids=["both ways", "to the server", "from the server"],
+)
+def test_a_statement_of_any_size_is_one_round_trip(
+    request: pytest.FixtureRequest,
+    open_database: Callable[..., Database],
+    place: str,
+    sent: int,
+    received: int,
+) -> None:
+    line = _line(request, place)
+    database = open_database(line.url, line.token)
+    length = text("select length(:given), repeat('x', :received)")
+    for _ in range(2):  # the first one also connects
+        given = {"given": "x" * sent, "received": received}
+        row = database.run(lambda session: session.execute(length, given).one())  # noqa: B023 - called at once
+        assert (row[0], len(row[1])) == (sent, received)
+    assert (line.proxy.stats.round_trips, line.proxy.stats.idle_flushes) == (2, 0)
+    assert line.proxy.stats.connections == 1
+
+
+def test_a_large_statement_is_sent_without_a_proxy_that_takes_all(
+    open_database: Callable[..., Database], database_url: str, alice: Person
+) -> None:
+    """A proxy reads whatever comes; PostgreSQL reads no more than it has room for."""
+    database = open_database(database_url, alice.token)
+    for size in (2**20, 2**23, 2**25):
+        given = {"given": "x" * size}
+        length = text("select length(:given)")
+        assert database.run(lambda session: session.execute(length, given).scalar()) == size  # noqa: B023 - called at once
+
+
+@pytest.mark.parametrize("place", ["socket", "tls", "pooler"])
+def test_an_error_amid_a_large_statement_leaves_the_connection_in_order(
+    request: pytest.FixtureRequest, open_database: Callable[..., Database], place: str
+) -> None:
+    """The server answers with the error before it has read all, and reads on to the Sync."""
+    line = _line(request, place)
+    database = open_database(line.url, line.token)
+    failing = text("select 1 from nowhere where length(:given) = 1")
+    with pytest.raises(TodoError):
+        database.run(lambda session: session.execute(failing, {"given": "x" * LARGE}).all())
+    assert database.run(lambda session: session.execute(text("select 7")).scalar_one()) == 7
+    assert (line.proxy.stats.round_trips, line.proxy.stats.idle_flushes) == (2, 0)
+
+
+@pytest.mark.parametrize("place", ["socket", "tls", "pooler"])
+def test_a_large_call_is_one_flight(
+    request: pytest.FixtureRequest, open_database: Callable[..., Database], place: str
+) -> None:
+    """Calls are sent several in one pipeline, each with its own `begin` and `commit`."""
+    line = _line(request, place)
+    database = open_database(line.url, line.token)
+    call = Call("select length(%(given)s) as n", {"given": "x" * LARGE})
+    assert database.call(call, call) == [{"n": LARGE}]
+    assert line.proxy.stats.idle_flushes == 0
+
+
+@dataclass(frozen=True)
+class _Line:
+    url: str
+    token: str
+    proxy: WireProxy
+
+
+def _line(request: pytest.FixtureRequest, place: str) -> _Line:
+    """A way to a database of its own, counted: a socket, or the stand-in for Neon."""
+    if place == "socket":
+        proxy: WireProxy = request.getfixturevalue("proxy")
+        url: str = request.getfixturevalue("database_url")
+        return _Line(through(proxy, url), request.getfixturevalue("alice").token, proxy)
+    neon: Neon = request.getfixturevalue("neon")
+    name: str = request.getfixturevalue("neon_database")
+    person = sign_up(neon.superuser_url(name), "alice")
+    # The direct host's proxy leads to PostgreSQL, the pooled one's to PgBouncer.
+    url = neon.url(name, is_pooled=place == "pooler")
+    return _Line(url, person.token, neon.pooled if place == "pooler" else neon.direct)
 
 
 def test_psycopg_alone_lets_a_flush_follow(proxy: WireProxy, database_url: str) -> None:

@@ -19,6 +19,7 @@ import psycopg
 from psycopg import waiting
 from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_attempts
+from psycopg.generators import send
 
 from todo_cli.database import faults
 
@@ -49,18 +50,27 @@ class Deadline:
 
 
 class Pipeline(psycopg.Pipeline):
-    """A pipeline whose last word is its Sync.
+    """A pipeline that is sent whole, and whose last message is its Sync.
 
-    psycopg sends a Flush after it. When that comes late, a pooler in transaction mode has already
-    given the server connection to somebody else, takes the Flush for the start of our next
-    transaction, and keeps a server connection for us until we happen to say more.
+    psycopg sends a Flush after the Sync. When that comes late, a pooler in transaction mode has
+    already given the server connection to somebody else, takes the Flush for the start of our next
+    transaction, and keeps a server connection for us until we send more.
     """
+
+    def _sync_gen(self) -> PQGen[None]:
+        self._enqueue_sync()
+        yield from self._communicate_gen()
+        # `_communicate_gen` stops as soon as the socket took a part of the last message. The
+        # server would wait for the rest of it, and we for an answer.
+        yield from send(self.pgconn)
+        yield from self._fetch_gen(flush=False)
 
     def _exit_gen(self) -> PQGen[None]:
         try:
             yield from self._sync_gen()
         except psycopg.Error:
             with contextlib.suppress(psycopg.Error):  # the first one says what happened
+                yield from send(self.pgconn)
                 yield from self._fetch_gen(flush=False)
             raise
 
