@@ -50,6 +50,10 @@ TOKEN_ALPHABET = string.ascii_letters + string.digits
 TOKEN_LENGTH = 43
 """256 random bits in Better Auth's alphabet; its own tokens have 32 characters."""
 
+_SCHEMA = Call(
+    "select 'todo_auth.sign_up'::regproc, 'todo_auth.finish_sign_in'::regproc,"
+    " 'todo_auth.change_password'::regproc"
+)
 _SALT = Call("select u.email, todo_auth.password_salt(u.email) as salt from public.users as u")
 _SALT_OF = "select todo_auth.password_salt(%(email)s) as salt"
 _ATTEMPT = "select todo_auth.attempt_sign_in(%(email)s, %(key)s, %(token)s)"
@@ -69,6 +73,14 @@ class Accounts:
     def __init__(self, database: Database, *, user_agent: str) -> None:
         self._database = database
         self._user_agent = user_agent
+
+    def require_schema(self) -> None:
+        """See that the database is there and has what the methods below call. One round trip.
+
+        Raises:
+            SchemaBehind: the schema is missing or too old.
+        """
+        self._database.call(_SCHEMA, as_nobody=True)
 
     def register(self, email: str, name: str, password: str) -> tuple[Account, str]:
         """Make an account and log it in; answer it and its session token. One round trip.

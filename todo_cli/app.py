@@ -22,6 +22,9 @@ from todo_cli.render import write_error
 
 _UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
+MAX_REPEATED = 10_000
+"""Characters of a command line that a hint repeats: more than anybody types."""
+
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
 _LIST_OPTIONS = "todo_cli.list_options"
 """Under this name the context keeps what `todo` alone hands to `todo list`."""
@@ -254,10 +257,23 @@ def _report(run: Run, error: TodoError) -> None:
     words = run.invocation.argv
     if error.exit_code == ExitCode.USAGE and error.hint is None:
         error.hint = f"See: {run.command} --help"
+    if error.exit_code == ExitCode.UNREACHABLE and len(words) > 1:
+        error.hint = f"{(error.hint or '').rstrip('.')}. {_repeating(run)}"
     as_json = run.options.json or "--json" in words or "--jsonl" in words
     if run.options.debug or "--debug" in words:
         write_traceback(run, error)
     write_error(error, run.invocation.stderr, run.invocation.environ, json=as_json)
+
+
+def _repeating(run: Run) -> str:
+    """How to give the command once more: what was typed is not lost."""
+    from todo_cli.commands.words import command_line
+
+    line = command_line(run.invocation.argv)
+    if len(line) > MAX_REPEATED:
+        return "Then repeat the command."
+    again = ", with the same standard input" if run.has_read_stdin else ""
+    return f"Then repeat{again}: {line}"
 
 
 def write_traceback(run: Run, error: BaseException) -> None:

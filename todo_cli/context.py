@@ -140,6 +140,7 @@ class Run:
     is_guest: bool = False
     command: str = "todo"
     """The command as it was typed, without its arguments, for hints."""
+    has_read_stdin: bool = False
     is_completing: bool = False
     """A shell asks for completions: nothing is made, asked or said."""
 
@@ -275,8 +276,8 @@ class Run:
         """The user's time zone by its IANA name, as PostgreSQL takes it."""
         return local_time_zone(self.invocation.environ)
 
-    def stdin_text(self) -> str:
-        """All of standard input, as UTF-8.
+    def stdin_text(self, what: str) -> str:
+        """All of standard input, as UTF-8. On a terminal it is said that `what` is read.
 
         Raises:
             InvalidInput: it is closed or not valid UTF-8.
@@ -286,6 +287,9 @@ class Run:
             raise InvalidInput("There is no standard input to read.")
         if stdin.isatty():
             self.require_own_process()
+            end = "Ctrl-Z and Enter end it" if os.name == "nt" else "Ctrl-D ends it"
+            self.render.note(f"Reading {what}; {end}.")
+        self.has_read_stdin = True
         try:
             return stdin.buffer.read().decode("utf-8-sig")
         except UnicodeDecodeError as error:
@@ -294,21 +298,27 @@ class Run:
                 hint="Convert it first, for example with iconv.",
             ) from error
 
-    def require_terminal(self, question: str, *, option: str) -> None:
-        """See that somebody could answer, before anything is looked up for the question.
+    def require_terminal(self, *, instead: str) -> TextIO:
+        """The terminal to read an answer from. Called before anything is looked up for a question.
 
         Raises:
-            InvalidInput: nobody is there to answer; the hint names the option that answers.
+            InvalidInput: there is no terminal; the hint says what to type instead.
         """
-        self._terminal(question, option)
+        self.require_own_process()
+        stdin = self.invocation.stdin
+        if stdin is None or not self.has_terminal:
+            is_input = stdin is not None and stdin.isatty()
+            name = "standard error" if is_input else "standard input"
+            raise InvalidInput(f"Cannot ask: {name} is not a terminal.", hint=instead)
+        return stdin
 
     def confirm(self, question: str, *, option: str, about: Sequence[str] = ()) -> bool:
         """Ask on the terminal, below the lines that say what it is about.
 
         Raises:
-            InvalidInput: nobody is there to answer; the hint names the option that answers.
+            InvalidInput: there is no terminal; the hint names the option that confirms.
         """
-        stdin = self._terminal(question, option)
+        stdin = self.require_terminal(instead=confirming(option))
         self.render.prompt(f"{question} [y/N] ", about)
         return stdin.readline().strip().lower() in ("y", "yes")
 
@@ -316,13 +326,13 @@ class Run:
         """A line from the terminal.
 
         Raises:
-            InvalidInput: nobody is there to answer; the hint names the option that answers.
+            InvalidInput: there is no terminal, or no answer; the hint names the option for it.
         """
-        stdin = self._terminal(question, option)
+        stdin = self.require_terminal(instead=f"Pass {option}.")
         self.render.prompt(question)
         answer = stdin.readline()
         if not answer:
-            raise InvalidInput("Nothing was answered.", hint=f"Answer with {option}")
+            raise InvalidInput("Nothing was answered.", hint=f"Pass {option}.")
         return answer.rstrip("\r\n")
 
     def ask_secret(self, question: str, *, option: str) -> str:
@@ -331,7 +341,7 @@ class Run:
         Raises:
             InvalidInput: as `ask`.
         """
-        stdin = self._terminal(question, option)
+        stdin = self.require_terminal(instead=f"Pass {option}.")
         if os.name == "nt":
             import getpass
 
@@ -354,15 +364,6 @@ class Run:
         """
         if self.is_guest:
             raise HandBack
-
-    def _terminal(self, question: str, option: str) -> TextIO:
-        self.require_own_process()
-        stdin = self.invocation.stdin
-        if stdin is None or not self.has_terminal:
-            raise InvalidInput(
-                f"{question.strip()} Nobody is there to answer.", hint=f"Answer with {option}"
-            )
-        return stdin
 
     def close(self) -> None:
         for name in ("database", "_nobodys_database"):
@@ -409,6 +410,11 @@ class Run:
         from todo_cli.accounts import Accounts
 
         return Accounts(database, user_agent=_user_agent())
+
+
+def confirming(option: str) -> str:
+    """The hint where a question cannot be asked."""
+    return f"Pass {option} to confirm."
 
 
 def _user_agent() -> str:

@@ -172,7 +172,7 @@ def test_status_names_what_is_pending(cli: Cli, database_url: str) -> None:
 def test_upgrade_and_downgrade_say_what_they_do(cli: Cli) -> None:
     refused = cli("db", "downgrade", "0004")
     assert refused.exit_code == 2
-    assert "hint: Answer with --yes" in refused.stderr
+    assert "hint: Pass --yes to confirm." in refused.stderr
     down = cli("db", "downgrade", "0004", "--yes")
     assert "Took back 0005" in down.stderr
     up = cli("db", "upgrade")

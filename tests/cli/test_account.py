@@ -19,6 +19,7 @@ import pytest
 from tests.conftest import Cli, Postgres, Result
 from tests.support import keyrings
 from tests.support.proxy import UnixUpstream, WireProxy
+from todo_cli.admin import migrate
 
 PASSWORD = "correct horse"
 FIELDS = [
@@ -244,7 +245,9 @@ def test_without_a_terminal_nothing_is_asked(
 ) -> None:
     result = visitor(*words)
     assert (result.exit_code, result.stdout) == (2, "")
-    assert f"hint: Answer with {option}" in result.stderr
+    assert result.stderr == (
+        f"Error: Cannot ask: standard input is not a terminal.\nhint: Pass {option}.\n"
+    )
 
 
 def test_on_a_terminal_it_is_asked(
@@ -257,7 +260,7 @@ def test_on_a_terminal_it_is_asked(
     differing = visitor("register", stdin=f"b@example.org\nB\n{PASSWORD}\nother\n", columns=80)
     assert differing.exit_code == 2 and "The two passwords differ." in differing.stderr
     silent = visitor("register", stdin="", columns=80)
-    assert silent.exit_code == 2 and "hint: Answer with --email" in silent.stderr
+    assert silent.exit_code == 2 and "hint: Pass --email." in silent.stderr
 
 
 @pytest.mark.parametrize("words", [["list"], ["whoami"], ["sessions"], ["logout", "--all"]])
@@ -278,6 +281,78 @@ def test_a_database_without_the_schema_is_no_account_of_nobody(
     result = visitor(*words, stdin=PASSWORD, environ={"TODO_DATABASE_URL": empty_database_url})
     assert (result.exit_code, result.stdout) == (5, "")
     assert "hint: Run: todo db upgrade" in result.stderr
+
+
+@pytest.mark.parametrize("words", [["register"], ["login"], ["login", "--with-token"]])
+def test_nothing_is_asked_before_the_schema_is_seen_to_be_there(
+    visitor: Visitor,
+    working_keyring: keyrings.WorkingKeyring,
+    empty_database_url: str,
+    words: list[str],
+) -> None:
+    environ = {"TODO_DATABASE_URL": empty_database_url, "NO_COLOR": "1"}
+    answers = f"ada@example.org\nAda\n{PASSWORD}\n{PASSWORD}\n"
+    result = visitor(*words, stdin=answers, columns=80, environ=environ)
+    assert (result.exit_code, result.stdout) == (5, "")
+    assert result.stderr.splitlines() == [
+        "Error: The database's schema is missing or behind.",
+        "hint: Run: todo db upgrade",
+    ]
+
+
+def test_nothing_is_asked_about_an_older_schema(
+    visitor: Visitor, working_keyring: keyrings.WorkingKeyring, empty_database_url: str
+) -> None:
+    migrate.upgrade(empty_database_url, "0005")
+    environ = {"TODO_DATABASE_URL": empty_database_url}
+    result = visitor("register", columns=80, environ=environ)
+    assert (result.exit_code, "E-mail" in result.stderr) == (5, False)
+
+
+def test_a_password_is_not_asked_of_nobody(
+    visitor: Visitor, ada: Visitor, database_url: str
+) -> None:
+    visitor("logout")
+    result = visitor("passwd", columns=80, environ={"NO_COLOR": "1"})
+    assert (result.exit_code, result.stdout) == (4, "")
+    assert result.stderr == "Error: Nobody is logged in.\nhint: Log in with: todo login\n"
+
+
+LOGINS = [["login"], ["login", "--email", "ada@example.org"], ["login", "--with-token"]]
+
+
+@pytest.mark.parametrize("words", [*LOGINS, [*LOGINS[1], "--password-stdin"]])
+def test_a_log_in_without_a_database_makes_none(
+    visitor: Visitor, empty_home: Path, words: list[str]
+) -> None:
+    result = visitor(*words, stdin=f"{PASSWORD}\n", environ={"TODO_DATABASE_URL": ""})
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "hint: Name it with: todo login --database-url postgresql://" in result.stderr
+    assert not (empty_home / "data").exists()
+
+
+@pytest.mark.parametrize("words", LOGINS)
+def test_on_a_terminal_a_log_in_without_a_database_asks_for_it(
+    ada: Visitor,
+    working_keyring: keyrings.WorkingKeyring,
+    empty_home: Path,
+    database_url: str,
+    words: list[str],
+) -> None:
+    bare = {"TODO_DATABASE_URL": ""}
+    answers = [database_url]
+    if words == LOGINS[0]:
+        answers.append("ada@example.org")
+    answers.append(token_of(working_keyring) if "--with-token" in words else PASSWORD)
+    result = ada(*words, stdin="\n".join([*answers, ""]), columns=80, environ=bare)
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr.startswith("Database URL: \n")
+    assert json.loads(ada("whoami", "--json", environ=bare).stdout)["database_source"] == "login"
+    nothing = ada("logout", environ=bare)
+    assert nothing.exit_code == 0
+    nothing = ada(*words, stdin="\n", columns=80, environ=bare)
+    assert (nothing.exit_code, nothing.stdout) == (2, "")
+    assert not (empty_home / "data" / "postgres").exists()
 
 
 def test_a_keyring_that_hangs_does_not_hold_the_process(
@@ -308,7 +383,8 @@ def test_without_a_keyring_a_file_has_to_be_asked_for(visitor: Visitor, empty_ho
     refused = visitor("register", *words, stdin=PASSWORD)
     assert (refused.exit_code, refused.stdout) == (4, "")
     assert "There is no keyring on this machine." in refused.stderr
-    assert "--credential-store=file" in refused.stderr
+    assert "todo register --credential-store=file" in refused.stderr
+    assert "todo login --credential-store=file" in visitor("login", *words[:2]).stderr
     kept = visitor("register", *words, "--credential-store=file", stdin=PASSWORD)
     assert kept.exit_code == 0
     again = visitor(

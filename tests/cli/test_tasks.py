@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -244,6 +246,85 @@ def test_a_spoilt_edit_keeps_the_text_and_says_where(cli: Cli, tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
+    ("environ", "said"),
+    [
+        ({"VISUAL": "nano-x -w"}, "'nano-x' cannot be started ($VISUAL names it)."),
+        ({"EDITOR": "/no/editor"}, "'/no/editor' cannot be started ($EDITOR names it)."),
+        ({"EDITOR": "vi 'x"}, '$EDITOR is no command: "vi \'x" has a quote that does not end.'),
+        ({"PATH": "/nowhere"}, "'vi' cannot be started (neither $VISUAL nor $EDITOR is set)."),
+        ({"PATH": "/nowhere", "EDITOR": " "}, "'vi' cannot be started (neither $VISUAL nor"),
+    ],
+)
+def test_an_editor_that_is_not_there_is_named(
+    cli_here: Cli, monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], said: str
+) -> None:
+    monkeypatch.setenv("PATH", environ.get("PATH", os.environ["PATH"]))
+    ok(cli_here("add", "one"))
+    error = refused(cli_here("edit", "1", columns=80, environ=environ), 2)
+    assert said in error
+    assert "hint: Set $VISUAL or $EDITOR to one that is installed" in error
+
+
+def test_a_text_that_could_not_be_kept_is_in_a_file(
+    cli: Cli, tmp_path: Path, database_url: str
+) -> None:
+    ok(cli("add", "one"))
+    editor = tmp_path / "editor"
+    editor.write_text(
+        "#!/bin/sh\nprintf uno > $1\n"
+        f'{sys.executable} -c \'import psycopg\nwith psycopg.connect("{database_url}") as c:'
+        ' c.execute("delete from tasks")\'\n'
+    )
+    editor.chmod(0o755)
+    error = refused(cli("edit", "1", columns=80, environ={"EDITOR": str(editor)}), 1)
+    kept = Path(error.partition("Your text is in ")[2].strip())
+    assert kept.read_text() == "uno"
+    kept.unlink()
+
+
+def test_who_adds_at_a_terminal_is_told_what_is_read(
+    cli: Cli, request: pytest.FixtureRequest
+) -> None:
+    end = "\x04" if "agent" in request.node.name else ""  # Ctrl-D, where the terminal is real
+    result = cli("add", "-", stdin=f"one\ntwo\n{end}", columns=80)
+    assert result.exit_code == 0
+    assert result.stderr == "Reading titles, one a line; Ctrl-D ends it.\n"
+    assert cli("add", "-q", "-", stdin=f"three\n{end}", columns=80).stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "again"),
+    [
+        (
+            ["add", "Buy milk", "-d", "two\nlines"],
+            "Then repeat: todo add 'Buy milk' -d $'two\\nlines'",
+        ),
+        (["add", "-"], "Then repeat, with the same standard input: todo add -"),
+        (["add", "x" * 20_000], "Then repeat the command."),
+        (["done", "1", "2", "--json"], "Then repeat: todo done 1 2 --json"),
+        (["list"], ""),
+    ],
+)
+def test_what_was_typed_is_not_lost_with_the_database(
+    cli: Cli, words: list[str], again: str
+) -> None:
+    away = {"TODO_DATABASE_URL": "postgresql://u:hunter2@127.0.0.1:1/d", "TODO_TIMEOUT": "0.3"}
+    words = ["add", "Long", "-d", words[1]] if len(words[-1]) > 500 else words
+    result = cli(*words, stdin="one\n", environ=away)
+    error = refused(result, 3)
+    hint = json.loads(error)["error"]["hint"] if "--json" in words else error.rstrip("\n")
+    assert hint.endswith(again) and ("repeat" in hint) == bool(again)
+    assert "hunter2" not in error
+
+
+def test_the_line_to_repeat_never_holds_a_password(cli: Cli) -> None:
+    url = "postgresql://u:hunter2@127.0.0.1:1/d"
+    words = ["add", "Buy milk", "--database-url", url]
+    error = refused(cli(*words, environ={"TODO_TIMEOUT": "0.3"}), 3)
+    assert error.endswith("Then repeat: todo add 'Buy milk' --database-url …\n")
+
+
+@pytest.mark.parametrize(
     ("words", "said"),
     [
         (["--limit", "x"], "'--limit': it should be a valid integer."),
@@ -261,7 +342,10 @@ def test_wrong_values_are_told_in_plain_words(cli: Cli, words: list[str], said: 
 
 def test_deleting_for_good_asks(cli: Cli) -> None:
     ok(cli("add", "one"))
-    assert "--yes" in refused(cli("rm", "--permanent", "1"), 2)
+    assert refused(cli("rm", "--permanent", "1"), 2).splitlines() == [
+        "Error: Cannot ask: standard input is not a terminal.",
+        "hint: Pass --yes to confirm.",
+    ]
     answered = cli("rm", "--permanent", "1", columns=80, stdin="n\n")
     assert answered.stderr.startswith("1  one\nDelete 1 task for good? [y/N] ")
     assert (answered.exit_code, answered.stdout) == (1, "")

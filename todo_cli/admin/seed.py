@@ -81,6 +81,13 @@ def seed(
     return Seeded(users, tasks, time.perf_counter() - started)
 
 
+def count(connection: Connection) -> Removed:
+    """What `cleanup` would remove."""
+    with maintaining(connection):
+        users = int(one(connection, _COUNT_USERS))
+        return Removed(users, int(one(connection, _COUNT_TASKS)))
+
+
 def cleanup(connection: Connection, *, progress: Progress) -> Removed:
     """Delete seeded people and all that is theirs, in short transactions; nobody else's."""
     removed_users = removed_tasks = 0
@@ -134,6 +141,9 @@ _DELETE_ARCHIVED: LiteralString = """
 delete from tasks_archive where ctid = any (array(
     select ctid from tasks_archive where user_id = any (%s) limit %s
 ))
+"""
+_COUNT_USERS: LiteralString = """
+select count(*) from users where right(email, 17) = '.seed.example.com'
 """
 _COUNT_TASKS: LiteralString = """
 with seeded as (select id from users where right(email, 17) = '.seed.example.com')

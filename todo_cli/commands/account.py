@@ -6,12 +6,15 @@ which other processes can read.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from todo_cli.commands.options import current_run
 from todo_cli.errors import (
+    CredentialStoreError,
     DatabaseLoginRefused,
     DatabaseUnreachable,
     InvalidInput,
@@ -58,7 +61,8 @@ def register(
       pass show todo | todo register --email ada@example.org --name Ada --password-stdin
     """
     run = current_run(ctx)
-    _prepare_to_log_in(run, credential_store)
+    _refuse_variable(run, "log in")
+    _look_first(run, credential_store)
     email = run.ask("E-mail: ", option="--email") if email is None else email
     name = run.ask("Name: ", option="--name") if name is None else name
     password = _new_password(run, from_stdin=password_stdin)
@@ -90,16 +94,16 @@ def login(
     run = current_run(ctx)
     if with_token and (password_stdin or email is not None):
         raise InvalidInput("--with-token goes with neither --email nor --password-stdin.")
-    if email is None and not with_token:
-        _ask_for_database(run)
-    _prepare_to_log_in(run, credential_store)
+    _refuse_variable(run, "log in")
+    _choose_database(run)
+    _look_first(run, credential_store)
     if with_token:
-        token = _secret(run, "Session token: ", "--with-token", from_stdin=not run.has_terminal)
+        token = _secret(run, "session token", "--with-token", from_stdin=not run.has_terminal)
         token = token.strip()
         _keep(run, run.use_token(token, _kind(run, credential_store)).current(), token)
         return
     email = run.ask("E-mail: ", option="--email") if email is None else email
-    password = _secret(run, "Password: ", "--password-stdin", from_stdin=password_stdin)
+    password = _secret(run, "password", "--password-stdin", from_stdin=password_stdin)
     account, token = run.door.log_in(email, password)
     _keep_new_session(run, account, token, credential_store)
 
@@ -179,6 +183,8 @@ def passwd(ctx: typer.Context, password_stdin: PasswordStdin = False) -> None:
     if password_stdin:
         current, new = _two_lines(run)
     else:
+        if run.has_terminal:
+            run.accounts.current()  # before somebody types three passwords for nothing
         current = run.ask_secret("Current password: ", option="--password-stdin")
         new = _new_password(run, from_stdin=False)
     run.accounts.change_password(current, new)
@@ -194,11 +200,27 @@ def _refuse_variable(run: Run, what: str) -> None:
         )
 
 
-def _prepare_to_log_in(run: Run, kind: StoreKind) -> None:
-    """Find out before a password is typed or sent that a session could not be kept."""
-    _refuse_variable(run, "log in")
-    if not run.target.is_embedded:
+def _look_first(run: Run, kind: StoreKind) -> None:
+    """Find out before the first question that a session could not be kept, or not be made.
+
+    The embedded database migrates itself and has its own file.
+    """
+    if run.target.is_embedded:
+        return
+    with _naming_command(run):
         run.credentials.check(kind)
+    if run.has_terminal:
+        run.door.require_schema()
+
+
+@contextmanager
+def _naming_command(run: Run) -> Iterator[None]:
+    """Let the hint of a keyring that fails name the command that was typed."""
+    try:
+        yield
+    except CredentialStoreError as error:
+        error.hint = (error.hint or "").replace("todo login --c", f"{run.command} --c")
+        raise
 
 
 def _kind(run: Run, asked: StoreKind) -> StoreKind:
@@ -206,18 +228,33 @@ def _kind(run: Run, asked: StoreKind) -> StoreKind:
     return StoreKind.FILE if run.target.is_embedded else asked
 
 
-def _ask_for_database(run: Run) -> None:
-    if run.target.is_embedded and run.has_terminal:
-        question = "Database URL (nothing for the embedded one): "
+def _choose_database(run: Run) -> None:
+    """Ask for the database where none is named. Before the embedded one is made, it has no account.
+
+    Raises:
+        InvalidInput: none is named, and nothing was made.
+    """
+    if not run.target.is_embedded:
+        return
+    is_made = run.home.is_made
+    if run.has_terminal:
+        question = f"Database URL{' (nothing for the embedded one)' if is_made else ''}: "
         if url := run.ask_secret(question, option="--database-url").strip():
             run.use_database(url)
+            return
+    if not is_made:
+        raise InvalidInput(
+            "No database is named to log in to, and the embedded one needs no log-in.",
+            hint="Name it with: todo login --database-url postgresql://…",
+        )
 
 
 def _keep_new_session(run: Run, account: Account, token: str, kind: StoreKind) -> None:
     """Keep a session that was just made, or end it."""
     accounts = run.use_token(token, _kind(run, kind))
     try:
-        _keep(run, account, token)
+        with _naming_command(run):
+            _keep(run, account, token)
     except TodoError:
         accounts.log_out()
         raise
@@ -271,23 +308,24 @@ def _facts(run: Run, account: Account) -> dict[str, Any]:
 
 
 def _new_password(run: Run, *, from_stdin: bool) -> str:
-    password = _secret(run, "New password: ", "--password-stdin", from_stdin=from_stdin)
+    password = _secret(run, "new password", "--password-stdin", from_stdin=from_stdin)
     if not from_stdin and password != run.ask_secret("Again: ", option="--password-stdin"):
         raise InvalidInput("The two passwords differ.")
     return password
 
 
-def _secret(run: Run, question: str, option: str, *, from_stdin: bool) -> str:
+def _secret(run: Run, what: str, option: str, *, from_stdin: bool) -> str:
     if not from_stdin:
-        return run.ask_secret(question, option=option)
-    secret = run.stdin_text().removesuffix("\n").removesuffix("\r")
+        return run.ask_secret(f"{what.capitalize()}: ", option=option)
+    secret = run.stdin_text(f"the {what}").removesuffix("\n").removesuffix("\r")
     if not secret:
         raise InvalidInput("Standard input is empty.", hint=f"{option} reads from it.")
     return secret
 
 
 def _two_lines(run: Run) -> tuple[str, str]:
-    lines = [line.removesuffix("\r") for line in run.stdin_text().removesuffix("\n").split("\n")]
+    text = run.stdin_text("the current password and the new one, a line each")
+    lines = [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]
     if len(lines) != 2 or not all(lines):
         raise InvalidInput(
             "Standard input does not hold two lines.",

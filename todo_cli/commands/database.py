@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from todo_cli.commands.options import TodoCommand, TodoGroup, current_run
+from todo_cli.context import confirming
 from todo_cli.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -83,7 +84,13 @@ def downgrade(
         run.database_render.sql(migrate.downgrade_sql(revision))
         return
     target = named_target(run, prepare=False)
-    _require_yes(run, f"Go back to {revision}, and lose what newer revisions hold?", yes=yes)
+
+    def question() -> str:
+        found = migrate.status(target.url, timeout_seconds=run.settings.timeout_seconds)
+        now = found.current or "an empty database"
+        return f"Go back from {now} to {revision}, and lose what newer revisions hold?"
+
+    _require_yes(run, question, yes=yes)
     if target.is_embedded:
         run.home.forget_revision()
     with run.database_render.progress("Downgrading") as progress:
@@ -227,7 +234,13 @@ def cleanup(ctx: typer.Context, yes: Yes = False) -> None:
 
     run = current_run(ctx)
     target = named_target(run)
-    _require_yes(run, f"Delete everybody whose address ends in {seeding.DOMAIN}?", yes=yes)
+
+    def question() -> str:
+        with _connected(run, target) as connection:
+            found = seeding.count(connection)
+        return f"Delete {found.users:,} users of {seeding.DOMAIN}, and their {found.tasks:,} tasks?"
+
+    _require_yes(run, question, yes=yes)
     with _connected(run, target) as connection, run.database_render.progress("Deleting") as seen:
         removed = seeding.cleanup(connection, progress=seen)
     run.database_render.facts({"users": removed.users, "tasks": removed.tasks})
@@ -310,8 +323,14 @@ def purge(
     run = current_run(ctx)
     age = retention.parse_age(older_than)
     target = named_target(run)
+
+    def question() -> str:
+        with _connected(run, target) as connection:
+            count = retention.count_purgeable(connection, age)
+        return f"Delete {count:,} tasks of everybody's trash, older than {older_than}, for good?"
+
     if not dry_run:
-        _require_yes(run, f"Delete everybody's trash older than {older_than} for good?", yes=yes)
+        _require_yes(run, question, yes=yes)
     with _connected(run, target) as connection:
         if dry_run:
             count = retention.count_purgeable(connection, age)
@@ -576,8 +595,12 @@ def _target(run: Run) -> Target:
     return target
 
 
-def _require_yes(run: Run, question: str, *, yes: bool) -> None:
-    if not yes and not run.confirm(question, option="--yes"):
+def _require_yes(run: Run, question: Callable[[], str], *, yes: bool) -> None:
+    """Ask, unless `--yes` was given. To make the question, the database is looked at first."""
+    if yes:
+        return
+    run.require_terminal(instead=confirming("--yes"))
+    if not run.confirm(question(), option="--yes"):
         run.render.note("Nothing was changed.")
         raise typer.Exit(1)
 

@@ -6,44 +6,60 @@ import os
 import shlex
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from todo_cli.errors import InvalidInput, Refused
+from todo_cli.errors import InvalidInput, Refused, TodoError
 from todo_cli.values import clean_description, clean_title
+
+_WITHOUT_EDITOR = "Give --title or --description."
+_OTHER_EDITOR = "Set $VISUAL or $EDITOR to one that is installed, or give --title or --description."
 
 if TYPE_CHECKING:
     from todo_cli.context import Run
     from todo_cli.models import Task
 
 
-def edit_text(run: Run, task: Task) -> dict[str, str | None]:
-    """Let the user edit; answer what they changed, empty if nothing.
+@contextmanager
+def edited_text(run: Run, task: Task) -> Iterator[dict[str, str | None]]:
+    """Let the user edit; give what they changed, empty if nothing.
+
+    What was written stays in a file until the block has kept it; where it fails, the hint names
+    the file.
 
     Raises:
-        InvalidInput: no terminal or no editor; or the text cannot be a task's. What was written
-            is kept in a file, and the hint names it.
+        InvalidInput: no terminal or no editor; or the text cannot be a task's.
+        Refused: the editor failed.
     """
     run.require_own_process()
-    editor = _editor(run)
+    words, source = _editor(run)
     descriptor, name = tempfile.mkstemp(prefix=f"todo-{task.number}-", suffix=".txt")
     path = Path(name)
     with open(descriptor, "w", encoding="utf-8") as file:
         file.write(_as_text(task.title, task.description))
     try:
-        finished = subprocess.run([*editor, name], check=False)
+        finished = subprocess.run([*words, name], check=False)
     except OSError as error:
         path.unlink()
-        raise InvalidInput(f"The editor {editor[0]!r} cannot be started.") from error
-    if finished.returncode != 0:
-        raise Refused("The editor ended with an error.", hint=f"Your text is in {path}")
+        raise _no_editor(words[0], source) from error
+    try:
+        if finished.returncode != 0:
+            raise Refused(f"The editor {words[0]!r} ended with an error.")
+        yield _changes(task, path)
+    except TodoError as error:
+        hint = None if isinstance(error, InvalidInput) else error.hint
+        error.hint = f"{hint} Your text is in {path}" if hint else f"Your text is in {path}"
+        raise
+    path.unlink()
+
+
+def _changes(task: Task, path: Path) -> dict[str, str | None]:
     try:
         title, description = _as_fields(path.read_text(encoding="utf-8"))
     except UnicodeDecodeError as error:
-        raise InvalidInput("The text is not valid UTF-8.", hint=f"It is in {path}") from error
-    except InvalidInput as error:
-        raise InvalidInput(error.message, hint=f"Your text is in {path}") from error
-    path.unlink()
+        raise InvalidInput("The text is not valid UTF-8.") from error
     changes: dict[str, str | None] = {}
     if title != task.title:
         changes["title"] = title
@@ -52,19 +68,29 @@ def edit_text(run: Run, task: Task) -> dict[str, str | None]:
     return changes
 
 
-def _editor(run: Run) -> list[str]:
+def _editor(run: Run) -> tuple[list[str], str]:
+    """The editor's command, and where it is chosen."""
     stdin = run.invocation.stdin
     if stdin is None or not stdin.isatty() or not run.invocation.stdout.isatty():
         raise InvalidInput(
-            "Nothing to change, and no terminal for an editor.",
-            hint="Give --title or --description.",
+            "Nothing to change, and no terminal for an editor.", hint=_WITHOUT_EDITOR
         )
-    environ = run.invocation.environ
-    chosen = environ.get("VISUAL") or environ.get("EDITOR")
-    if not chosen:
-        default = "notepad" if os.name == "nt" else "vi"
-        return [default]
-    return shlex.split(chosen)
+    for variable in ("VISUAL", "EDITOR"):
+        chosen = run.invocation.environ.get(variable, "")
+        try:
+            words = shlex.split(chosen)
+        except ValueError as error:
+            raise InvalidInput(
+                f"${variable} is no command: {chosen!r} has a quote that does not end.",
+                hint=_OTHER_EDITOR,
+            ) from error
+        if words:
+            return words, f"${variable} names it"
+    return ["notepad" if os.name == "nt" else "vi"], "neither $VISUAL nor $EDITOR is set"
+
+
+def _no_editor(word: str, source: str) -> InvalidInput:
+    return InvalidInput(f"The editor {word!r} cannot be started ({source}).", hint=_OTHER_EDITOR)
 
 
 def _as_text(title: str, description: str | None) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from todo_cli.commands.options import Ref, Refs, current_run
+from todo_cli.context import confirming
 from todo_cli.errors import InvalidInput
 from todo_cli.values import (
     DEFAULT_LIMIT,
@@ -184,11 +185,11 @@ def edit(
     if changes:
         run.render.changed("Edited", [run.tasks.edit(ref, changes)], as_array=False)
         return
-    from todo_cli.commands.editor import edit_text
+    from todo_cli.commands.editor import edited_text
 
     before = run.tasks.get([ref])[0]
-    after = edit_text(run, before)
-    edited = run.tasks.edit(ref, after, unchanged_since=before) if after else before
+    with edited_text(run, before) as after:
+        edited = run.tasks.edit(ref, after, unchanged_since=before) if after else before
     run.render.changed("Edited" if after else "Unchanged", [edited], as_array=False)
 
 
@@ -294,7 +295,7 @@ def stats(
 
 def _may_delete(run: Run, refs: Sequence[TaskRef]) -> bool:
     """Show what would be gone, and ask."""
-    run.require_terminal("Delete for good?", option="--yes")
+    run.require_terminal(instead=confirming("--yes"))
     doomed = run.tasks.get(refs)
     shown = [f"{task.number}  {task.title}" for task in doomed[:MOST_SHOWN]]
     if len(doomed) > MOST_SHOWN:
@@ -305,7 +306,7 @@ def _may_delete(run: Run, refs: Sequence[TaskRef]) -> bool:
 
 def _titles_on_stdin(run: Run) -> list[str]:
     titles = []
-    for number, line in enumerate(run.stdin_text().split("\n"), start=1):
+    for number, line in enumerate(run.stdin_text("titles, one a line").split("\n"), start=1):
         if line.strip():
             try:
                 titles.append(clean_title(line))
