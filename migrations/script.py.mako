@@ -12,6 +12,9 @@ down_revision = ${repr(down_revision)}
 branch_labels = None
 depends_on = None
 
+LOSSES: dict[str, str] = {}
+"""What a downgrade takes away: words, and the statement that counts it."""
+
 
 def upgrade() -> None:
     ${upgrades if upgrades else "..."}

@@ -11,6 +11,8 @@
     │   ├── AmbiguousSession     a reference fits several
     │   ├── TokenFromEnvironment TODO_SESSION_TOKEN decides who is logged in
     │   ├── RoleRefused          a log-in role cannot be made or taken away
+    │   ├── SchemaNewer          a newer program has changed the schema
+    │   ├── ForeignSchema        another program's tables are where todo's would be
     │   ├── AnswerLost           the answer could not be written: a full disk
     │   └── DatabaseFault        the database failed in a way that a retry does not mend
     ├── InvalidInput (2)         an impossible value; found before the database is asked
@@ -113,6 +115,16 @@ class TokenFromEnvironment(Refused):
 
 class RoleRefused(Refused):
     code = "role_refused"
+
+
+class SchemaNewer(Refused):
+    code = "schema_newer"
+    default_hint = "Upgrade this program: pip install --upgrade todo-neon"
+
+
+class ForeignSchema(Refused):
+    code = "foreign_schema"
+    default_hint = "Give todo a database of its own, and name it with --database-url"
 
 
 class AnswerLost(Refused):

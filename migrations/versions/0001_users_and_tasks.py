@@ -16,6 +16,12 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
+LOSSES = {
+    "users, with all that they have": "select count(*) from users",
+    "tasks": "select count(*) from tasks",
+}
+"""What a downgrade takes away: words, and the statement that counts it."""
+
 
 def upgrade() -> None:
     op.create_table(

@@ -17,6 +17,11 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
+LOSSES = {
+    "sessions: their users have to log in again": "select count(*) from sessions",
+    "passwords and other ways to log in": "select count(*) from accounts",
+}
+
 VALIDATE_EMAILS = """
 do $$
 begin

@@ -21,6 +21,10 @@ down_revision = "0002"
 branch_labels = None
 depends_on = None
 
+LOSSES = {
+    "tasks that every role with a privilege on the table can read": "select count(*) from tasks",
+}
+
 CREATE_ROLE = """
 do $$
 begin

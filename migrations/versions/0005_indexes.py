@@ -28,6 +28,8 @@ down_revision = "0004"
 branch_labels = None
 depends_on = None
 
+LOSSES: dict[str, str] = {}
+
 NEW = {
     "ix_tasks_user_id_number_pending": (
         "(user_id, number) where not completed and deleted_at is null"

@@ -31,6 +31,8 @@ down_revision = "0005"
 branch_labels = None
 depends_on = None
 
+LOSSES: dict[str, str] = {}
+
 # 244 random bits; gen_random_uuid() draws them from the system's generator.
 MAKE_SECRET = """
 insert into todo_auth.secrets (name, value)

@@ -22,6 +22,10 @@ down_revision = "0006"
 branch_labels = None
 depends_on = None
 
+LOSSES = {
+    "archived tasks that go back to the list": "select count(*) from tasks_archive",
+}
+
 MAINTENANCE = """
 create policy {table}_maintenance on {table} to current_user
 using ((

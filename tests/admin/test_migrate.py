@@ -12,11 +12,14 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from alembic import command
+from alembic.script import ScriptDirectory
 
 from tests.conftest import Cli
 from todo_cli.admin import migrate
 from todo_cli.database.embedded import files
-from todo_cli.errors import Refused
+from todo_cli.repository import TaskRepository
+from todo_cli.values import TaskRef
 
 REPOSITORY = Path(__file__).parents[2]
 NEWEST = "ix_tasks_user_id_number_pending"
@@ -148,13 +151,115 @@ def test_the_printed_statements_make_the_same_schema(
     assert catalog(empty_database_url) == catalog(database_url)
 
 
-def test_a_database_of_a_newer_program_lacks_nothing(database_url: str) -> None:
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute("update alembic_version set version_num = '9999'")
-    found = migrate.status(database_url)
-    assert (found.current, found.pending) == ("9999", [])
-    with pytest.raises(Refused, match="9999"):
-        migrate.downgrade(database_url, "0004")
+class TestASchemaThatIsNewerThanTheProgram:
+    @pytest.fixture(autouse=True)
+    def newer(self, database_url: str) -> None:
+        with psycopg.connect(database_url, autocommit=True) as connection:
+            connection.execute("update alembic_version set version_num = '9999'")
+
+    @pytest.mark.parametrize("words", [["upgrade"], ["downgrade", "0004", "--yes"]])
+    def test_is_not_changed(self, cli: Cli, database_url: str, words: list[str]) -> None:
+        before = catalog(database_url)
+        result = cli("db", *words)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert "schema (revision 9999) is newer than this program" in result.stderr
+        assert "hint: Upgrade this program" in result.stderr
+        assert catalog(database_url) == before
+
+    @pytest.mark.parametrize("words", [["status"], ["status", "--check"]])
+    def test_is_told_by_status(self, cli: Cli, words: list[str]) -> None:
+        result = cli("db", *words, "--json")
+        assert result.exit_code == 1
+        assert json.loads(result.stdout) == {
+            "current": "9999",
+            "head": migrate.head(),
+            "pending": [],
+            "newer": True,
+        }
+        assert "upgrade the program" in result.stderr
+
+
+class TestAnotherProgramsDatabase:
+    def test_tables_of_the_same_name(self, cli: Cli, empty_database_url: str) -> None:
+        with psycopg.connect(empty_database_url, autocommit=True) as connection:
+            connection.execute("create table tasks (id int)")
+        environ = {"TODO_DATABASE_URL": empty_database_url}
+        result = cli("db", "upgrade", environ=environ)
+        assert result.exit_code == 1
+        assert result.stderr.splitlines()[1:] == [
+            "Error: The database has a table named tasks that another program made.",
+            "hint: Give todo a database of its own, and name it with --database-url",
+        ]
+        tables = "select count(*) from pg_class where relname = 'users'"
+        assert scalar(empty_database_url, tables) == 0
+
+    @pytest.mark.parametrize("words", [["upgrade"], ["status"], ["downgrade", "base", "--yes"]])
+    def test_revisions_of_another_program(
+        self, cli: Cli, empty_database_url: str, words: list[str]
+    ) -> None:
+        with psycopg.connect(empty_database_url, autocommit=True) as connection:
+            connection.execute(
+                "create table alembic_version (version_num varchar(32));"
+                "insert into alembic_version values ('8a3f00c1d2e4')"
+            )
+        result = cli("db", *words, environ={"TODO_DATABASE_URL": empty_database_url})
+        assert result.exit_code == 1
+        assert "belongs to another program" in result.stderr
+
+
+class TestWhatADowngradeTakesAway:
+    @pytest.fixture(autouse=True)
+    def some_tasks(self, tasks: TaskRepository) -> None:
+        tasks.add([(title, None) for title in ("One", "Two", "Three")])
+        tasks.trash([TaskRef.parse("2"), TaskRef.parse("3")])
+
+    def test_each_revision_says_what_it_loses(self) -> None:
+        scripts = ScriptDirectory.from_config(migrate._config()).walk_revisions()
+        assert all(isinstance(script.module.LOSSES, dict) for script in scripts)
+
+    def test_is_counted(self, database_url: str) -> None:
+        found = {
+            (loss.revision, loss.what): loss.count for loss in migrate.losses(database_url, "base")
+        }
+        assert found["0004", "tasks in the trash"] == 2
+        assert found["0001", "tasks"] == 3
+        assert found["0001", "users, with all that they have"] == 1
+        assert "0007" not in {revision for revision, _ in found}  # nothing was archived
+
+    def test_counts_only_the_steps_that_are_taken(self, database_url: str) -> None:
+        assert migrate.losses(database_url, migrate.head()) == []
+        assert {loss.revision for loss in migrate.losses(database_url, "0003")} == {"0004"}
+
+    def test_is_told_before_anything_is_done(self, cli: Cli, database_url: str) -> None:
+        before = catalog(database_url)
+        answer = cli("db", "downgrade", "0003", stdin="\nn\n", columns=80)
+        assert answer.exit_code == 1
+        assert "Lost with 0004: 2 tasks in the trash" in answer.stderr
+        assert "Back up first" in answer.stderr
+        assert catalog(database_url) == before
+
+    def test_an_owner_without_bypassrls_is_told_the_truth(
+        self, empty_owned_url: str, empty_database_url: str
+    ) -> None:
+        migrate.upgrade(empty_owned_url, "0005")
+        found = {loss.what: loss.count for loss in migrate.losses(empty_owned_url, "0003")}
+        assert found["tasks in the trash"] is None
+
+    def test_a_backup_is_written_first(
+        self, cli: Cli, database_url: str, empty_database_url: str, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "before.dump"
+        answer = cli("db", "downgrade", "0003", stdin=f"{file}\ny\n", columns=80)
+        assert answer.exit_code == 0, answer.stderr
+        assert migrate.status(database_url).current == "0003"
+        back = cli("db", "restore", str(file), "--database-url", empty_database_url)
+        assert back.exit_code == 0, back.stderr
+        in_trash = "select count(*) from tasks where deleted_at is not null"
+        assert scalar(empty_database_url, in_trash) == 2
+
+
+def test_alembics_own_check_finds_no_difference(database_url: str) -> None:
+    migrate._run(database_url, lambda connection: command.check(migrate._config(connection)), 30)
 
 
 def test_status_names_what_is_pending(cli: Cli, database_url: str) -> None:

@@ -183,3 +183,33 @@ def _two_old_tasks(connection: psycopg.Connection[Any]) -> None:
         select id, 'first', true, now() - interval '2 hours' from users
         """
     )
+
+
+@pytest.mark.parametrize("is_spared", [False, True])
+def test_a_program_of_version_1_0_0_needs_an_owner_with_bypassrls(
+    postgres: Postgres, template: str, empty_database_url: str, is_spared: bool
+) -> None:
+    """As the schema's page says: forced row-level security binds every other owner."""
+    name = empty_database_url.partition("@/")[2].partition("?")[0]
+    owner = f"web_owner_of_{name}"
+    attribute = "bypassrls" if is_spared else "nobypassrls"
+    postgres.execute(f"create role {owner} login createrole {attribute}")
+    postgres.execute(f"alter database {name} owner to {owner}")
+    postgres.execute(f"grant todo_app to {owner} with admin option")
+    url = empty_database_url.replace("//todo@", f"//{owner}@")
+    insert = "insert into tasks (user_id, title) select id, 'Milk' from users returning number"
+    try:
+        migrate.upgrade(url)
+        with psycopg.connect(url, autocommit=True) as program:
+            program.execute("insert into users (email, name) values ('old@example.org', 'Old')")
+            if is_spared:
+                assert program.execute(insert).fetchone() == (1,)
+            else:
+                with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                    program.execute(insert)
+    finally:
+        postgres.execute(f"alter database {name} owner to {postgres.user}")
+        postgres.execute(f"reassign owned by {owner} to {postgres.user}", name)
+        postgres.execute(f"drop owned by {owner}", name)
+        postgres.execute(f"revoke todo_app from {owner}")
+        postgres.execute(f"drop role {owner}")

@@ -20,7 +20,7 @@ from tests.support.neon import OWNER, Neon
 from tests.support.people import Person, sign_up
 from todo_cli.admin import migrate
 from todo_cli.admin.home import SCHEMA_HEAD
-from todo_cli.errors import DatabaseUnreachable
+from todo_cli.errors import DatabaseUnreachable, SchemaNewer
 
 PLACES = 8
 """In how many places of an upgrade's conversation it is cut; the last few are where it commits."""
@@ -177,5 +177,6 @@ class TestPeoplesCommands:
             result = cli(*words, environ=environ, person=erin)
             assert (result.exit_code, result.stderr) == (0, ""), words
         # Nor does an upgrade by a program that is older than the schema take anything back.
-        upgrade(neon, neon_database)
+        with pytest.raises(SchemaNewer):
+            upgrade(neon, neon_database)
         assert revision_of(neon, neon_database) == "9999"

@@ -8,6 +8,9 @@ is invalid is dropped and built anew.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -16,18 +19,39 @@ _IS_VALID = sa.text(
 )
 
 
-def create_index(name: str, table: str, definition: str) -> None:
+@contextmanager
+def autocommit() -> Iterator[None]:
+    """Commit each statement by itself, as Alembic's own block does.
+
+    When the connection is lost inside that block, it fails to commit at its end and hides the
+    reason. Here the reason is raised.
+    """
+    lost: sa.exc.DBAPIError | None = None
+    try:
+        with op.get_context().autocommit_block():
+            try:
+                yield
+            except sa.exc.DBAPIError as error:
+                lost = error
+                raise
+    except sa.exc.PendingRollbackError:
+        if lost is None:
+            raise
+        raise lost from None
+
+
+def create_index(name: str, table: str, definition: str, *, is_unique: bool = False) -> None:
     """Build an index if it is missing or invalid. `definition` is what follows the table's name."""
-    context = op.get_context()
-    with context.autocommit_block():
-        if not context.as_sql and _is_invalid(name):
+    kind = "unique index" if is_unique else "index"
+    with autocommit():
+        if not op.get_context().as_sql and _is_invalid(name):
             op.execute(f"drop index concurrently public.{name}")
-        op.execute(f"create index concurrently if not exists {name} on {table} {definition}")
+        op.execute(f"create {kind} concurrently if not exists {name} on {table} {definition}")
 
 
 def drop_index(name: str) -> None:
     """Drop an index if it is there, without a lock that a reader or writer would wait for."""
-    with op.get_context().autocommit_block():
+    with autocommit():
         op.execute(f"drop index concurrently if exists public.{name}")
 
 

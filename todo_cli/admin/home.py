@@ -14,7 +14,7 @@ from pathlib import Path
 from todo_cli.credentials import Credential, RubbishCredential, file_store
 from todo_cli.database.embedded import EmbeddedServer
 from todo_cli.database.target import EMBEDDED
-from todo_cli.errors import EmbeddedServerError
+from todo_cli.errors import EmbeddedServerError, SchemaNewer
 
 SCHEMA_HEAD = "0007"
 """The newest revision of `migrations/`: known here so that a command need not import Alembic. A
@@ -118,7 +118,9 @@ class EmbeddedHome:
         made = self._server.start()
         if made:
             _write(self._on_demand_file, "")
-        migrate.upgrade(self.url)
+        # Newer revisions only add, so an older program goes on with what a newer one has made.
+        with contextlib.suppress(SchemaNewer):
+            migrate.upgrade(self.url)
         credential = self._kept()
         if credential is None or self._is_lost(credential):
             credential = self._make_session()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ from todo_cli.config import DEFAULT_TIMEOUT_SECONDS
 from todo_cli.database import connecting, faults, target
 from todo_cli.database.connecting import Deadline
 from todo_cli.database.retry import retry
-from todo_cli.errors import Refused
+from todo_cli.errors import ForeignSchema, Refused, SchemaNewer
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -31,6 +32,15 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _PACKAGE = Path(__file__).resolve().parent.parent
+_QUOTED = re.compile('"([^"]*)"')
+_RELATIVE = re.compile(r"-(\d+)")
+_SEES_ALL = """
+select not row_security_active('public.tasks') or exists (
+    select from pg_catalog.pg_policies
+    where schemaname = 'public' and tablename = 'tasks' and policyname = 'tasks_maintenance'
+)
+"""
+"""Before the revision that brings this policy, an owner without BYPASSRLS sees no task."""
 _POLL_SECONDS = 0.5
 _LOOKING_ON_SECONDS = 10
 _INDEX_PROGRESS = """
@@ -52,11 +62,25 @@ class Revision:
 
 @dataclass(frozen=True)
 class Status:
-    """Where a database stands. `current` None means that nothing was ever made there."""
+    """Where a database stands. `current` None means that nothing was ever made there.
+
+    `is_newer` says that a newer program made its schema: nothing is pending, and `current` is
+    above `head`.
+    """
 
     current: str | None
     head: str
     pending: list[Revision]
+    is_newer: bool = False
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What taking one revision back would cost: how many of what. `count` None is not known."""
+
+    revision: str
+    count: int | None
+    what: str
 
 
 @dataclass(frozen=True)
@@ -90,18 +114,19 @@ def upgrade(
 
     A cut leaves one revision or another, and an index that is found to be invalid, so it is tried
     again like any statement, for `timeout_seconds` in all; a try that has begun takes the time
-    that it needs. A schema that is newer than this program already is at "head": newer ones only
-    add.
+    that it needs.
 
     Raises:
-        Refused: there is no such revision, or the database is at one that is not known here.
+        SchemaNewer: a newer program made the schema; nothing was changed.
+        ForeignSchema: another program's tables are in the way; nothing was changed.
+        Refused: there is no such revision.
         TodoError: it failed; the revisions before the failing one stand.
     """
 
     def work(connection: Connection) -> None:
-        if revision != "head" or not _is_newer(connection):
-            with _watched(url, connection, watcher):
-                command.upgrade(_config(connection, watcher), revision)
+        at = _current_and_known(connection)
+        with _watched(url, connection, watcher), _foreign_tables_told(at):
+            command.upgrade(_config(connection, watcher), revision)
 
     _run(url, work, timeout_seconds)
 
@@ -116,11 +141,13 @@ def downgrade(
     """Bring the schema back to an older revision, each in a transaction.
 
     Raises:
+        SchemaNewer: a newer program made the schema, and knows how to take it back.
         Refused: there is no such revision below the present one.
         TodoError: it failed; the revisions above the failing one are gone.
     """
 
     def work(connection: Connection) -> None:
+        _current_and_known(connection)
         with _watched(url, connection, watcher):
             command.downgrade(_config(connection, watcher), revision)
 
@@ -138,16 +165,43 @@ def downgrade_sql(revision: str) -> str:
 
 
 def status(url: str, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS) -> Status:
-    """Where the database stands, and what it lacks; nothing where it is newer than this program.
+    """Where the database stands, and what it lacks.
 
     Raises:
         DatabaseUnreachable: it cannot be asked.
+        ForeignSchema: the revision that it names is another program's.
     """
 
     def work(connection: Connection) -> Status:
-        at = current(connection)
-        connection.rollback()
-        return Status(at, head(), [] if _is_newer(connection) else pending(at))
+        try:
+            at = _current_and_known(connection)
+        except SchemaNewer:
+            return Status(current(connection), head(), [], is_newer=True)
+        return Status(at, head(), pending(at))
+
+    return _run(url, work, timeout_seconds)
+
+
+def losses(
+    url: str, revision: str, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
+) -> list[Loss]:
+    """What a downgrade to a revision would take away, as each revision above it says, newest first.
+
+    Only what is there: no loss of nothing. Changes nothing.
+
+    Raises:
+        SchemaNewer: a newer program made the schema.
+        Refused: there is no such revision below the present one.
+    """
+
+    def work(connection: Connection) -> list[Loss]:
+        at = _current_and_known(connection)
+        found = [
+            Loss(script.revision, _count(connection, statement), what)
+            for script in _to_take_back(at, revision)
+            for what, statement in script.module.LOSSES.items()
+        ]
+        return [loss for loss in found if loss.count != 0]
 
     return _run(url, work, timeout_seconds)
 
@@ -179,12 +233,60 @@ def _title(script: Any) -> str:
     return str(script.doc).splitlines()[0].rstrip(".:")
 
 
-def _is_newer(connection: Connection) -> bool:
-    """Whether the schema is at a revision that this program does not know."""
+def _current_and_known(connection: Connection) -> str | None:
+    """The revision that the database is at, if this program knows it; None for an empty one.
+
+    Raises:
+        SchemaNewer: a newer program made the schema.
+        ForeignSchema: the revision is another program's.
+    """
     with connection.begin():
-        revision = current(connection)
+        at = current(connection)
     known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
-    return revision is not None and revision not in known
+    if at is None or at in known:
+        return at
+    # Revisions of this project are numbered; Alembic gives others' random hexadecimal names.
+    if at.isdecimal() and at > head():
+        raise SchemaNewer(
+            f"The database's schema (revision {at}) is newer than this program ({head()})."
+        )
+    raise ForeignSchema(
+        f"The database belongs to another program: it is at that program's revision {at}."
+    )
+
+
+@contextmanager
+def _foreign_tables_told(at: str | None) -> Iterator[None]:
+    """Tell whoever begins in a database with tables of the same names what is in the way."""
+    try:
+        yield
+    except sa.exc.ProgrammingError as error:
+        if at is None and isinstance(error.orig, psycopg.errors.DuplicateTable):
+            found = _QUOTED.search(error.orig.diag.message_primary or "")
+            table = f" named {found[1]}" if found else ""
+            raise ForeignSchema(
+                f"The database has a table{table} that another program made."
+            ) from None
+        raise
+
+
+def _to_take_back(at: str | None, revision: str) -> list[Any]:
+    """The revisions from the present one down to another, which stays; newest first."""
+    scripts = ScriptDirectory.from_config(_config())
+    steps = _RELATIVE.fullmatch(revision)
+    if steps:
+        return list(scripts.iterate_revisions(at or "base", "base"))[: int(steps[1])]
+    return list(scripts.iterate_revisions(at or "base", revision))
+
+
+def _count(connection: Connection, statement: str) -> int | None:
+    """How many there are; None where a policy would hide some of them from this role."""
+    with connection.begin():
+        maintenance = "select set_config('todo.maintenance', 'on', true)"
+        connection.execute(sa.text(maintenance))
+        if not connection.execute(sa.text(_SEES_ALL)).scalar():
+            return None
+        return int(connection.execute(sa.text(statement)).scalar_one())
 
 
 def _run(url: str, work: Callable[[Connection], T], timeout_seconds: float) -> T:

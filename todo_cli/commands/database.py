@@ -17,7 +17,7 @@ from todo_cli.errors import InvalidInput
 if TYPE_CHECKING:
     from todo_cli.admin.backup import Manifest
     from todo_cli.admin.connect import Connection
-    from todo_cli.admin.migrate import IndexProgress, Revision
+    from todo_cli.admin.migrate import IndexProgress, Revision, Status
     from todo_cli.context import Run
     from todo_cli.database.target import Target
     from todo_cli.render_database import Progress
@@ -68,13 +68,19 @@ def downgrade(
     ctx: typer.Context,
     revision: Annotated[str, typer.Argument(metavar="REVISION", show_default=False)],
     sql: Annotated[bool, typer.Option("--sql", help="Print the statements instead.")] = False,
+    backup: Annotated[
+        Path | None,
+        typer.Option("--backup", metavar="FILE", help="Write a backup to FILE first."),
+    ] = None,
     yes: Yes = False,
 ) -> None:
-    """Bring the schema back to REVISION; `base` removes it all. What it held is lost.
+    """Bring the schema back to REVISION; `base` removes it all.
+
+    It says first what would be lost, and offers a backup.
 
     \b
     Examples:
-      todo db downgrade 0004
+      todo db downgrade 0004 --backup before.dump
       todo db downgrade 0004 --sql
     """
     from todo_cli.admin import migrate
@@ -84,13 +90,19 @@ def downgrade(
         run.database_render.sql(migrate.downgrade_sql(revision))
         return
     target = named_target(run, prepare=False)
-
-    def question() -> str:
-        found = migrate.status(target.url, timeout_seconds=run.settings.timeout_seconds)
-        now = found.current or "an empty database"
-        return f"Go back from {now} to {revision}, and lose what newer revisions hold?"
-
-    _require_yes(run, question, yes=yes)
+    if not yes:
+        run.require_terminal(f"Go back to {revision}?", option="--yes")
+    losses = migrate.losses(target.url, revision, timeout_seconds=run.settings.timeout_seconds)
+    for loss in losses:
+        count = "An unknown number" if loss.count is None else f"{loss.count:,}"
+        run.render.note(f"Lost with {loss.revision}: {count} {loss.what}")
+    if losses and backup is None and not yes:
+        question = "Back up first, to which file? (Enter: no backup) "
+        backup = _as_path(run.ask(question, option="--backup"))
+    _require_yes(run, f"Go back to {revision}?", yes=yes)
+    if backup is not None:
+        _back_up(run, target, backup)
+        run.render.note(f"Backed up to {backup}.")
     if target.is_embedded:
         run.home.forget_revision()
     with run.database_render.progress("Downgrading") as progress:
@@ -112,14 +124,20 @@ def status(
 ) -> None:
     """Show the schema's revision, the newest one, and those in between.
 
+    Exits with 1 where the schema is newer than this program.
+
     \b
     Examples:
       todo db status
       todo db status --check --json
     """
     run = current_run(ctx)
-    pending = _show_status(run, named_target(run, prepare=False))
-    if check and pending:
+    found = _show_status(run, named_target(run, prepare=False))
+    if found.is_newer:
+        run.render.note(
+            f"The schema is newer than this program ({found.head}): upgrade the program."
+        )
+    if found.is_newer or (check and found.pending):
         raise typer.Exit(1)
 
 
@@ -350,18 +368,8 @@ def backup(ctx: typer.Context, file: BackupFile) -> None:
     Example:
       todo db backup monday.dump
     """
-    from todo_cli.admin.backup import backup as back_up
-
     run = current_run(ctx)
-    target = named_target(run)
-    with run.database_render.progress("Dumping") as progress:
-        manifest = back_up(
-            target.url,
-            file.absolute(),
-            environ=run.invocation.environ,
-            timeout_seconds=run.settings.timeout_seconds,
-            progress=progress,
-        )
+    manifest = _back_up(run, named_target(run), file)
     _show_manifest(run, file, manifest)
 
 
@@ -605,6 +613,23 @@ def _require_yes(run: Run, question: Callable[[], str], *, yes: bool) -> None:
         raise typer.Exit(1)
 
 
+def _back_up(run: Run, target: Target, file: Path) -> Manifest:
+    from todo_cli.admin.backup import backup
+
+    with run.database_render.progress("Dumping") as progress:
+        return backup(
+            target.url,
+            file.absolute(),
+            environ=run.invocation.environ,
+            timeout_seconds=run.settings.timeout_seconds,
+            progress=progress,
+        )
+
+
+def _as_path(answer: str) -> Path | None:
+    return Path(answer.strip()).expanduser() if answer.strip() else None
+
+
 def _keep_house(run: Run, what: str, work: Callable[[Progress], int]) -> None:
     """Do it under a bar, and tell how many tasks it was and how fast."""
     started = time.perf_counter()
@@ -617,19 +642,26 @@ def _keep_house(run: Run, what: str, work: Callable[[Progress], int]) -> None:
     )
 
 
-def _show_status(run: Run, target: Target) -> bool:
-    """Show where the schema stands; answer whether something is pending."""
+def _show_status(run: Run, target: Target) -> Status:
+    """Show where the schema stands, and answer it."""
     from todo_cli.admin import migrate
 
     found = migrate.status(target.url, timeout_seconds=run.settings.timeout_seconds)
     render = run.database_render
     if render.wants_json:
         pending = [{"revision": one.revision, "title": one.title} for one in found.pending]
-        render.document({"current": found.current, "head": found.head, "pending": pending})
+        render.document(
+            {
+                "current": found.current,
+                "head": found.head,
+                "pending": pending,
+                "newer": found.is_newer,
+            }
+        )
     else:
         names = [f"{one.revision} {one.title}" for one in found.pending]
         render.facts({"current": found.current, "head": found.head, "pending": names})
-    return bool(found.pending)
+    return found
 
 
 class _Narrator:
