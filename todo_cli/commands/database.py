@@ -91,7 +91,7 @@ def downgrade(
         return
     target = named_target(run, prepare=False)
     if not yes:
-        run.require_terminal(f"Go back to {revision}?", option="--yes")
+        run.require_terminal(instead=confirming("--yes"))
     losses = migrate.losses(target.url, revision, timeout_seconds=run.settings.timeout_seconds)
     for loss in losses:
         count = "An unknown number" if loss.count is None else f"{loss.count:,}"
@@ -99,7 +99,7 @@ def downgrade(
     if losses and backup is None and not yes:
         question = "Back up first, to which file? (Enter: no backup) "
         backup = _as_path(run.ask(question, option="--backup"))
-    _require_yes(run, f"Go back to {revision}?", yes=yes)
+    _require_yes(run, lambda: f"Go back to {revision}?", yes=yes)
     if backup is not None:
         _back_up(run, target, backup)
         run.render.note(f"Backed up to {backup}.")
