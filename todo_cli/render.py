@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
@@ -44,6 +45,8 @@ TASK_FIELDS = (
     "deleted_at",
 )
 _JSON_TYPES = (bool, int, float, str, list, dict)
+MAX_CHANGED_SHOWN = 20
+"""So many tasks that were changed have a line on a terminal; the others are counted."""
 MOST_CHART_ROWS = 31
 MIN_TITLE_WIDTH = 10
 COLUMN_GAP = 2
@@ -109,13 +112,16 @@ class Renderer:
         else:
             self.changed("Added", tasks, as_array=isinstance(added, list))
 
-    def changed(self, verb: str, tasks: Sequence[Task], *, as_array: bool = True) -> None:
-        """What a command changed: a line each on a terminal, records on a pipe."""
+    def changed(
+        self, outcomes: str | Sequence[str], tasks: Sequence[Task], *, as_array: bool = True
+    ) -> None:
+        """What became of tasks, of all or of each: lines on a terminal, records on a pipe."""
         if self._json:
             documents = [task_document(task) for task in tasks]
             self._document(documents if as_array else documents[0])
         elif self.is_terminal:
-            self._changed_lines(verb, tasks)
+            each = [outcomes] * len(tasks) if isinstance(outcomes, str) else outcomes
+            self._changed_lines(each, tasks)
         else:
             self.records(tasks)
 
@@ -234,14 +240,18 @@ class Renderer:
                 local = instant.astimezone().strftime("%Y-%m-%d %H:%M")
                 yield name, f"{local} ({relative_time(instant, self._now)})"
 
-    def _changed_lines(self, verb: str, tasks: Sequence[Task]) -> None:
+    def _changed_lines(self, outcomes: Sequence[str], tasks: Sequence[Task]) -> None:
         console = self._console()
-        for task in tasks:
-            line = plain_text(f"{verb} ")
+        for outcome, task in zip(outcomes[:MAX_CHANGED_SHOWN], tasks, strict=False):
+            line = plain_text(f"{outcome} ")
             line.append(str(task.number), style="cyan")
             line.append(f"  {printable(task.title)}")
             line.truncate(console.width, overflow="ellipsis")
             console.print(line, no_wrap=True)
+        if len(tasks) > MAX_CHANGED_SHOWN:
+            counts = [f"{n:,} {outcome.lower()}" for outcome, n in Counter(outcomes).items()]
+            more = f"… and {len(tasks) - MAX_CHANGED_SHOWN:,} more. In all: {', '.join(counts)}."
+            console.print(plain_text(more), style="dim")
 
     # --- statistics ------------------------------------------------------------------------
 

@@ -210,6 +210,40 @@ def test_there_and_back(cli: Cli) -> None:
         assert ok(cli(command, "1")).split("\t")[1] == status
 
 
+PLAIN = {"NO_COLOR": "1"}
+
+
+def test_a_terminal_is_told_what_became_of_each(cli: Cli) -> None:
+    ok(cli("add", "-", stdin="one\ntwo\n"))
+    for words, said in (
+        (["done", "1"], ["Done 1  one"]),
+        (["done", "2", "1"], ["Done 2  two", "Already done 1  one"]),
+        (["toggle", "1"], ["Reopened 1  one"]),
+        (["toggle", "1", "2"], ["Done 1  one", "Reopened 2  two"]),
+        (["reopen", "1", "2"], ["Reopened 1  one", "Already pending 2  two"]),
+        (["restore", "1"], ["Was not in the trash 1  one"]),
+        (["rm", "1"], ["Removed 1  one"]),
+        (["rm", "1", "2"], ["Already in the trash 1  one", "Removed 2  two"]),
+        (["restore", "2"], ["Restored 2  two"]),
+        (["edit", "2", "--title", "two"], ["Unchanged 2  two"]),
+        (["edit", "2", "--title", "duo"], ["Edited 2  duo"]),
+    ):
+        assert ok(cli(*words, "-q", columns=80, environ=PLAIN)).splitlines() == said
+
+
+def test_many_end_in_one_line(cli: Cli) -> None:
+    ok(cli("add", "-", stdin="x\n" * 300))
+    ok(cli("done", "7", "299"))
+    numbers = [str(n) for n in range(1, 301)]
+    lines = ok(cli("done", *numbers, "-q", columns=80, environ=PLAIN)).splitlines()
+    assert len(lines) == 21
+    assert lines[6:8] == ["Already done 7  x", "Done 8  x"]
+    assert lines[-1] == "… and 280 more. In all: 298 done, 2 already done."
+    assert len(ok(cli("reopen", *numbers[:20], "-q", columns=80)).splitlines()) == 20
+    assert len(ok(cli("done", *numbers)).splitlines()) == 300
+    assert len(json.loads(ok(cli("done", *numbers, "--json")))) == 300
+
+
 def test_edit_sets_and_clears(cli: Cli) -> None:
     ok(cli("add", "one", "-d", "about"))
     edited = json.loads(ok(cli("edit", "1", "--title", "uno", "--json")))
