@@ -144,6 +144,22 @@ def test_a_table_at_80_and_40_columns(cli: Cli) -> None:
     ]
 
 
+def test_a_table_shows_that_there_is_a_description(cli: Cli) -> None:
+    ok(cli("add", "short", "-d", "about it"))
+    ok(cli("add", "long " * 30, "-d", "about it"))
+    ok(cli("add", "宽字符很宽" * 10, "-d", "about it"))
+    ok(cli("add", "none"))
+    assert lines_of(cli, 40) == [
+        "#     Task",
+        "4  ·  none",
+        "3  ·  宽字符很宽宽字符很宽宽字符很宽 … ¶",
+        "2  ·  long long long long long long l… ¶",
+        "1  ·  short ¶",
+    ]
+    for words in (["list"], ["list", "--json"], ["list", "--jsonl"]):
+        assert "¶" not in ok(cli(*words))
+
+
 def lines_of(cli: Cli, columns: int) -> list[str]:
     table = ok(cli("list", "--all", columns=columns, environ={"NO_COLOR": "1"}))
     return [line.rstrip() for line in table.splitlines()]
@@ -423,6 +439,27 @@ def test_stats_in_every_form(cli: Cli) -> None:
         drawn = ok(cli("stats", columns=columns, environ={"NO_COLOR": "1"}))
         assert "█" in drawn
         assert max(map(len, drawn.splitlines())) <= columns
+
+
+@pytest.mark.parametrize("columns", [40, 80, 120])
+@pytest.mark.parametrize("days", ["1", "7", "30", "365", "3650"])
+def test_stats_fit_a_terminal(cli_here: Cli, columns: int, days: str) -> None:
+    ok(cli_here("add", "-", stdin="one\n" * 1_200))
+    ok(cli_here("done", "1"))
+    ok(cli_here("rm", "2"))
+    environ = {"NO_COLOR": "1", "LINES": "24"}
+    lines = ok(
+        cli_here("stats", "-q", "--days", days, columns=columns, environ=environ)
+    ).splitlines()
+    assert len(lines) < 24
+    assert max(map(len, lines)) <= columns
+    assert "1,199" in lines[-1] and "Pending" in lines[0]
+    tall = cli_here(
+        "stats", "-q", "--days", days, columns=columns, environ={**environ, "LINES": "60"}
+    )
+    assert len(ok(tall).splitlines()) <= 60
+    if days == "30":
+        assert len(ok(tall).splitlines()) > 30
 
 
 def test_stats_of_nothing(cli: Cli) -> None:

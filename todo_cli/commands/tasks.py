@@ -94,8 +94,8 @@ def list_(
 ) -> None:
     """List tasks: pending ones unless told otherwise, newest first.
 
-    On a terminal, a table; on a pipe, tab-separated lines of number, status, title, the times it
-    was created, updated and completed, and its UUID.
+    On a terminal, a table, in which ¶ marks a task with a description. On a pipe, tab-separated
+    lines of number, status, title, the times it was created, updated and completed, and its UUID.
 
     \b
     Examples:
