@@ -6,8 +6,8 @@ from datetime import timedelta
 
 from todo_cli.admin import retention
 from todo_cli.admin import seed as seeding
+from todo_cli.admin.bulk import Progress
 from todo_cli.admin.connect import connected
-from todo_cli.admin.retention import Progress
 
 
 def in_silence(done: int, total: int | None, now: str) -> None:

@@ -1,41 +1,97 @@
-"""Connections for administration: ordinary transactions under the role that the URL names."""
+"""Connections for administration: ordinary transactions under the role that the URL names.
+
+Settings are made inside a transaction and end with it. A pooler in transaction mode gives the
+server's session to somebody else after each transaction, together with whatever was set in it.
+"""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import secrets
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, LiteralString
 
 import psycopg
+from psycopg import sql
+from psycopg.pq import TransactionStatus
 
 from todo_cli.config import DEFAULT_TIMEOUT_SECONDS
 from todo_cli.database import connecting, faults, target
 from todo_cli.database.connecting import Deadline
 from todo_cli.database.retry import retry
-from todo_cli.errors import RuleViolated, SchemaBehind
+from todo_cli.errors import Refused, RuleViolated, SchemaBehind
 
 APPLICATION_NAME = "todo db"
 OWNER_HINT = "Use the URL of the role that ran: todo db upgrade"
+NO_SESSION = "This needs a session of its own, and a connection pooler stands before the server."
+NO_SESSION_HINT = "Give the server's own address: --database-url, or TODO_DATABASE_URL_UNPOOLED"
 
-Connection = psycopg.Connection[tuple[Any, ...]]
+MAINTENANCE = {"todo.maintenance": "on"}
+"""The setting by which an owner whom row-level security binds sees every row (migration 0007)."""
+
+_SET_LOCALLY: LiteralString = """
+select pg_catalog.set_config(name, value, true)
+from unnest(%s::text[], %s::text[]) as local (name, value)
+"""
+
+
+class Connection(connecting.Connection):
+    """A connection in autocommit mode whose transactions all begin with the same settings.
+
+    Everything but `vacuum` belongs into a transaction: outside of one no time limit holds.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.local_settings: dict[str, str] = {}
+
+    @contextmanager
+    def transaction(
+        self, savepoint_name: str | None = None, force_rollback: bool = False
+    ) -> Iterator[psycopg.Transaction]:
+        is_outermost = self.info.transaction_status is TransactionStatus.IDLE
+        with contextlib.ExitStack() as stack:
+            with self.pipeline() if is_outermost else contextlib.nullcontext():
+                transaction = psycopg.Transaction(self, savepoint_name or "", force_rollback)
+                stack.enter_context(transaction)
+                if is_outermost:
+                    self.set_locally()
+            yield transaction
+
+    def set_locally(self, **more: str) -> None:
+        """Make the settings for the rest of the transaction, or of the implicit one of a pipeline.
+
+        A setting of two words, such as `todo.maintenance`, is passed in a mapping: `**{…}`.
+        """
+        settings = self.local_settings | more
+        self.execute(_SET_LOCALLY, (list(settings), list(settings.values())))
 
 
 @contextmanager
 def connected(
-    url: str, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
+    url: str,
+    *,
+    timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
+    lock_timeout_seconds: float | None = None,
+    needs_session: bool = False,
 ) -> Iterator[Connection]:
     """A connection in autocommit mode; tried again until the timeout where a fault may pass.
 
-    A statement waits for somebody else's lock no longer than that either.
+    A statement in a transaction waits for somebody else's lock as long at most. With
+    `needs_session` a pooler is refused that gives each transaction another session.
 
     Raises:
+        Refused: a session was needed, and a pooler stands before the server.
         TodoError: the database cannot be reached, or refused what was done inside.
     """
+    limit = timeout_seconds if lock_timeout_seconds is None else lock_timeout_seconds
     try:
-        with faults.translated(), _opened(url, timeout_seconds) as connection:
-            limit = str(max(1, int(timeout_seconds * 1000)))
-            connection.execute("select set_config('lock_timeout', %s, false)", (limit,))
+        with (
+            faults.translated(),
+            _opened(url, timeout_seconds, needs_session=needs_session) as connection,
+        ):
+            connection.local_settings["lock_timeout"] = str(max(1, int(limit * 1000)))
             yield connection
     except faults.TransientFault as fault:
         raise fault.final from fault
@@ -44,7 +100,39 @@ def connected(
         raise
 
 
-def _opened(url: str, timeout_seconds: float) -> Connection:
+def open_session(parameters: Mapping[str, str], deadline: Deadline) -> Connection:
+    """A connection with a session of the server's for itself, where settings and locks stay.
+
+    A pooler in transaction mode refuses start-up options or drops them, a server takes them.
+
+    Raises:
+        Refused: a pooler stands before the server.
+        psycopg.OperationalError: no address took the connection.
+    """
+    mark = secrets.token_hex(8)
+    given = parameters.get("options") or _default_options()
+    marked = {**parameters, "options": f"{given} -c todo.session_mark={mark}".strip()}
+    try:
+        connection = connecting.connect(marked, deadline, kind=Connection)
+    except psycopg.OperationalError as error:
+        if "unsupported startup parameter" in str(error).lower():
+            raise Refused(NO_SESSION, hint=NO_SESSION_HINT) from None
+        raise
+    assert isinstance(connection, Connection)
+    row = connection.execute("select current_setting('todo.session_mark', true)").fetchone()
+    if row != (mark,):
+        connection.close()
+        raise Refused(NO_SESSION, hint=NO_SESSION_HINT)
+    return connection
+
+
+def _default_options() -> str:
+    """What libpq takes from PGOPTIONS, which an option of ours would replace."""
+    found = (each.val for each in psycopg.pq.Conninfo.get_defaults() if each.keyword == b"options")
+    return (next(found, None) or b"").decode()
+
+
+def _opened(url: str, timeout_seconds: float, *, needs_session: bool) -> Connection:
     parameters = {**target.connection_parameters(url), "application_name": APPLICATION_NAME}
     patience = Deadline(timeout_seconds)
 
@@ -52,7 +140,11 @@ def _opened(url: str, timeout_seconds: float) -> Connection:
         # A single try takes as long as a sleeping compute needs to wake.
         deadline = Deadline(max(timeout_seconds, connecting.CONNECT_TIMEOUT_SECONDS))
         with faults.translated():
-            return connecting.connect(parameters, deadline)
+            if needs_session:
+                return open_session(parameters, deadline)
+            connection = connecting.connect(parameters, deadline, kind=Connection)
+            assert isinstance(connection, Connection)
+            return connection
 
     try:
         return open_()
@@ -67,7 +159,7 @@ def maintaining(connection: Connection) -> Iterator[None]:
     The setting ends with the transaction. Migration 0007 says whom the policy lets pass.
     """
     with connection.transaction():
-        connection.execute("select set_config('todo.maintenance', 'on', true)")
+        connection.set_locally(**MAINTENANCE)
         require_full_sight(connection)
         yield
 
@@ -77,8 +169,24 @@ def notice_interruptions(connection: Connection) -> None:
 
     Else it would hold its locks until the statement ends. Not every system can tell.
     """
-    with contextlib.suppress(psycopg.errors.InvalidParameterValue):
-        connection.execute("set client_connection_check_interval = '1s'")
+    connection.local_settings["client_connection_check_interval"] = "1s"
+    try:
+        with connection.transaction():
+            pass
+    except psycopg.errors.InvalidParameterValue:
+        del connection.local_settings["client_connection_check_interval"]
+
+
+def tidy(connection: Connection, *tables: str) -> None:
+    """Vacuum and analyze tables after much was changed, or all of them where none is named.
+
+    Plans and the counts of dead rows are right at once then, and counts come from the index
+    alone. A table that somebody has locked is left out: a vacuum knows no time limit.
+    """
+    # Else what this session counted comes on top of what analyze counts.
+    connection.execute("select pg_stat_force_next_flush()")
+    names = sql.SQL(", ").join(sql.Identifier(*table.split(".")) for table in tables)
+    connection.execute(sql.SQL("vacuum (analyze, skip_locked) {}").format(names))
 
 
 def require_full_sight(connection: Connection) -> None:
@@ -117,7 +225,9 @@ having count(*) = 2
 """
 
 
-def one(connection: Connection, statement: LiteralString, *values: Any) -> Any:
+def one(
+    connection: psycopg.Connection[tuple[Any, ...]], statement: LiteralString, *values: Any
+) -> Any:
     """The first column of the only row."""
     row = connection.execute(statement, values or None).fetchone()
     assert row is not None

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import psycopg
 from sqlalchemy import Executable
 
 from todo_cli.admin.plan import Plan
@@ -19,6 +20,8 @@ from todo_cli.repository import pattern_statements
 READ_TARGET_MILLISECONDS = 100.0
 WRITE_TARGET_MILLISECONDS = 50.0
 """Both from the specification of the seven query patterns (migrations/README.md)."""
+
+RUNS = 3
 
 TARGETS = {
     "list": READ_TARGET_MILLISECONDS,
@@ -58,22 +61,53 @@ def explain(database: Database) -> list[Explained]:
 
     def look(cursor: Any) -> list[Explained]:
         row = cursor.execute("select number from tasks order by number desc limit 1").fetchone()
-        statements = pattern_statements(number=row[0] if row else 0)
-        return [Explained(name, _plan(cursor, statement)) for name, statement in statements]
+        return best_plans(cursor.connection, number=row[0] if row else 0)
 
     return database.rehearse(look)
 
 
-def _plan(cursor: Any, statement: Executable) -> Plan:
-    """The plan of the second run: the first one also loads the catalog into a new connection."""
-    compiled = statement.compile(  # type: ignore[attr-defined]  # SQLAlchemy's Executable hides it
+def best_plans(connection: psycopg.Connection[Any], *, number: int) -> list[Explained]:
+    """The fastest of three runs of each pattern, on the task of that number; all in one round trip.
+
+    The connection is in a transaction as the person, which the caller rolls back. A first run also
+    reads the catalog, and what nobody asked for lately from the disk.
+    """
+    runs = [
+        (
+            name,
+            _compiled(statement),
+            _sorting(statement),
+            [connection.cursor() for _ in range(RUNS)],
+        )
+        for name, statement in pattern_statements(number=number)
+    ]
+    with connection.pipeline():
+        for _, compiled, sorting, cursors in runs:
+            for cursor in cursors:
+                connection.execute("savepoint run")
+                connection.execute(
+                    "select pg_catalog.set_config('enable_sort', %s, true)", (sorting,)
+                )
+                explained = f"explain (analyze, buffers, format json) {compiled}"
+                cursor.execute(explained.encode(), compiled.params)
+                connection.execute("rollback to savepoint run")
+    return [
+        Explained(name, min(map(_plan, cursors), key=lambda plan: plan.milliseconds or 0.0))
+        for name, _, _, cursors in runs
+    ]
+
+
+def _compiled(statement: Executable) -> Any:
+    return statement.compile(  # type: ignore[attr-defined]  # SQLAlchemy's Executable hides it
         dialect=TodoDialect(), compile_kwargs={"render_postcompile": True}
     )
-    explained = f"explain (analyze, buffers, format json) {compiled}"
+
+
+def _sorting(statement: Executable) -> str:
     *_, sorting = identity_values("", "", statement.get_execution_options())
-    for _ in range(2):
-        with cursor.connection.transaction(force_rollback=True):
-            cursor.execute("select pg_catalog.set_config('enable_sort', %s, true)", (sorting,))
-            cursor.execute(explained, compiled.params)
-            (document,) = cursor.fetchone()
+    return sorting
+
+
+def _plan(cursor: psycopg.Cursor[Any]) -> Plan:
+    (document,) = cursor.fetchone() or (None,)
     return Plan.of(document)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import re
 import secrets
+from typing import Any
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import psycopg
@@ -87,14 +88,15 @@ def revoke(url: str, name: str, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECO
     """
     _check(name)
     with connected(url, timeout_seconds=timeout_seconds) as connection:
-        exists, is_ours = _state(connection, name)
+        with connection.transaction():
+            exists, is_ours = _state(connection, name)
+            (oid,) = connection.execute(_OID, {"name": name}).fetchone() or (None,)
         if not exists or not is_ours:
             raise RoleRefused(
                 f"There is no role {name} that todo db grant made.",
                 hint="See them with: todo db grants",
             )
         role, app = sql.Identifier(name), sql.Identifier(APP_ROLE)
-        (oid,) = connection.execute(_OID, {"name": name}).fetchone() or (None,)
         is_superuser = connection.info.parameter_status("is_superuser") == "on"
         with connection.transaction():
             if not is_superuser:
@@ -102,12 +104,16 @@ def revoke(url: str, name: str, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECO
                 connection.execute(sql.SQL("grant {} to current_user").format(role))
             connection.execute(sql.SQL("alter role {} nologin").format(role))
             connection.execute(sql.SQL("revoke {} from {}").format(app, role))
-        connection.execute(_END_CONNECTIONS, {"oid": oid})
+        with connection.transaction():
+            connection.execute(_END_CONNECTIONS, {"oid": oid})
         with connection.transaction():
             connection.execute(sql.SQL("drop owned by {}").format(role))
             connection.execute(sql.SQL("drop role {}").format(role))
         # Who was being let in meanwhile. Of a role that is gone nobody can be a member.
-        with contextlib.suppress(psycopg.errors.InsufficientPrivilege):
+        with (
+            contextlib.suppress(psycopg.errors.InsufficientPrivilege),
+            connection.transaction(),
+        ):
             connection.execute(_END_CONNECTIONS, {"oid": oid})
 
 
@@ -117,7 +123,7 @@ def granted(url: str, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS) -> li
     Raises:
         TodoError: the database cannot be reached, or refused.
     """
-    with connected(url, timeout_seconds=timeout_seconds) as connection:
+    with connected(url, timeout_seconds=timeout_seconds) as connection, connection.transaction():
         return [name for (name,) in connection.execute(_GRANTED, {"mark": MARK})]
 
 
@@ -142,7 +148,7 @@ def _make(connection: Connection, name: str, password: str) -> None:
         raise RoleRefused(f"The role {name} could pass row-level security; it was not made.")
 
 
-def _as_sent(connection: Connection, url: str, name: str, password: str) -> str:
+def _as_sent(connection: psycopg.Connection[Any], url: str, name: str, password: str) -> str:
     """The password as the statement holds it: a SCRAM verifier, so that no log holds the password.
 
     Neon takes plain passwords only, since its proxy has to know them too.

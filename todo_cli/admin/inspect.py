@@ -111,12 +111,14 @@ _HAS_STATEMENTS: LiteralString = "select to_regclass('pg_stat_statements') is no
 
 def sees_everything(connection: Connection) -> bool:
     """Whether the role may look at other roles' sessions."""
-    return bool(one(connection, _CAN_SEE_ALL))
+    with connection.transaction():
+        return bool(one(connection, _CAN_SEE_ALL))
 
 
 def has_statements(connection: Connection) -> bool:
     """Whether the extension that counts statements is there, where it is looked for."""
-    return bool(one(connection, _HAS_STATEMENTS))
+    with connection.transaction():
+        return bool(one(connection, _HAS_STATEMENTS))
 
 
 def inspect(
@@ -126,6 +128,6 @@ def inspect(
     if section is Section.STATEMENTS and not has_statements(connection):
         return []
     values = {"seconds": long_seconds, "unused_scans": UNUSED_SCANS}
-    with connection.cursor(row_factory=dict_row) as cursor:
+    with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
         statement = _STATEMENTS_BY_SECTION[section]
         return cursor.execute(statement, values if "%(" in statement else None).fetchall()

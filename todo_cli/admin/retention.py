@@ -9,13 +9,20 @@ left for that run too.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import LiteralString
 from uuid import UUID
 
-from todo_cli.admin.connect import Connection, maintaining, notice_interruptions, one
+from todo_cli.admin.bulk import Progress
+from todo_cli.admin.connect import (
+    MAINTENANCE,
+    Connection,
+    maintaining,
+    notice_interruptions,
+    one,
+)
 from todo_cli.errors import InvalidInput
 
 TASKS_A_STEP = 200
@@ -32,8 +39,6 @@ _AGE = re.compile(r"(\d{1,6})([dwy])")
 _DAYS = {"d": 1, "w": 7, "y": 365}
 MOST_DAYS = 365_000
 """A thousand years; an instant before 4713 BC is none for PostgreSQL."""
-
-Progress = Callable[[int, int | None, str], None]
 
 
 def parse_age(text: str) -> timedelta:
@@ -59,8 +64,9 @@ def archive(connection: Connection, older_than: timedelta, *, progress: Progress
     """
     moved = first = 0
     width = FIRST_PAGES
-    pages = int(one(connection, _PAGES))
-    _prepare(connection)
+    notice_interruptions(connection)
+    with maintaining(connection):  # whoever may not see every task is refused here
+        pages = int(one(connection, _PAGES))
     while first < pages:
         values = {"first": f"({first},0)", "last": f"({first + width},0)"}
         with _step(connection):
@@ -86,7 +92,9 @@ def purge(connection: Connection, older_than: timedelta, *, progress: Progress) 
     """
     purged = 0
     after: tuple[UUID, int] | None = (UUID(int=0), -1)
-    _prepare(connection)
+    notice_interruptions(connection)
+    with maintaining(connection):
+        pass  # whoever may not see every task is refused here
     while after is not None:
         values = {"user": after[0], "number": after[1], "step": TASKS_A_STEP}
         with _step(connection):
@@ -112,17 +120,11 @@ def _count(connection: Connection, statement: LiteralString, older_than: timedel
         return int(one(connection, statement, older_than))
 
 
-def _prepare(connection: Connection) -> None:
-    notice_interruptions(connection)
-    with maintaining(connection):
-        pass  # whoever may not see every task is refused here
-
-
 @contextmanager
 def _step(connection: Connection) -> Iterator[None]:
     """An implicit transaction in one round trip, for an owner who was found to see every task."""
     with connection.pipeline():
-        connection.execute("select set_config('todo.maintenance', 'on', true)")
+        connection.set_locally(**MAINTENANCE)
         yield
 
 

@@ -139,8 +139,9 @@ class Schema:
 
     @classmethod
     def read(cls, connection: Connection) -> Schema:
-        """Read the catalog; any role may. One round trip."""
-        return cls(one(connection, _CATALOG))
+        """Read the catalog; any role may. One statement."""
+        with connection.transaction():
+            return cls(one(connection, _CATALOG))
 
     def mermaid(self) -> str:
         """An entity-relationship diagram, as GitHub and others draw it."""

@@ -13,14 +13,14 @@ Otherwise each batch is a transaction of its own that any user's could stand bes
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import LiteralString
 from uuid import UUID
 
 from todo_cli.admin import rota, vocabulary
-from todo_cli.admin.connect import Connection, maintaining, notice_interruptions, one
+from todo_cli.admin.bulk import Progress, unindexed
+from todo_cli.admin.connect import Connection, maintaining, notice_interruptions, one, tidy
 
 DOMAIN = ".seed.example.com"
 """`example.com` is reserved (RFC 2606): no real person's address ends so."""
@@ -28,8 +28,6 @@ DOMAIN = ".seed.example.com"
 LARGEST_BATCH = 500_000
 LIVE_BATCH = 5_000
 """Beside people at work, a batch of 5,000 holds nobody up for more than about 50 ms."""
-
-Progress = Callable[[int, int | None, str], None]
 
 
 @dataclass(frozen=True)
@@ -61,23 +59,21 @@ def seed(
             what was made is whole, and `cleanup` finds it.
     """
     started = time.perf_counter()
-    connection.execute("set statement_timeout = 0")
+    connection.local_settings["statement_timeout"] = "0"
     notice_interruptions(connection)
     with maintaining(connection):
         # Locked before it is looked at, so that nobody's first task is in between.
         is_fast = _may_rebuild(connection) and _is_empty(connection)
         if is_fast:
-            with _unindexed(connection, progress):
-                first = _make_people(connection, users, random_seed)
-                own_seed = _mixed(random_seed, first)
-                for done in _batches(connection, tasks, users, own_seed, LARGEST_BATCH):
+            _forget_empty_file(connection)
+            with unindexed(connection, ["public.tasks"], progress):
+                people = _make_people(connection, users, random_seed)
+                for done in _batches(connection, tasks, people, LARGEST_BATCH):
                     progress(done, tasks, "Tasks")
-            _keep_counters(connection)
+            _keep_counters(connection, people)
     if not is_fast:
         _seed_beside_people(connection, users, tasks, random_seed, progress)
-    # Else what this session counted comes on top of what analyze counts.
-    connection.execute("select pg_stat_force_next_flush()")
-    connection.execute("analyze users, tasks, todo_auth.task_counters")
+    tidy(connection, "users", "tasks", "todo_auth.task_counters")
     return Seeded(users, tasks, time.perf_counter() - started)
 
 
@@ -102,12 +98,13 @@ def cleanup(connection: Connection, *, progress: Progress) -> Removed:
         with maintaining(connection):
             removed_users += connection.execute(_DELETE_USERS, (ids,)).rowcount
     if removed_users:
-        connection.execute("vacuum (analyze) users, tasks, tasks_archive")
+        tidy(connection, "users", "tasks", "tasks_archive")
     return Removed(removed_users, removed_tasks)
 
 
 def _some_seeded_users(connection: Connection, after: UUID) -> list[UUID]:
-    return [id_ for (id_,) in connection.execute(_SOME_SEEDED, (after,)).fetchall()]
+    with connection.transaction():
+        return [id_ for (id_,) in connection.execute(_SOME_SEEDED, (after,)).fetchall()]
 
 
 def _count_seeded_tasks(connection: Connection) -> int:
@@ -171,51 +168,22 @@ def _is_empty(connection: Connection) -> bool:
     return not one(connection, "select exists (select from tasks)")
 
 
-@contextmanager
-def _unindexed(connection: Connection, progress: Progress) -> Iterator[None]:
-    """Take away what slows a load, within the transaction, and build it again at the end."""
-    connection.execute("set local max_parallel_maintenance_workers = 2")
-    # More than this fits no cache, and sorts more slowly: 4.4 s in place of 3.5 for ten million.
-    connection.execute("set local maintenance_work_mem = '64MB'")
-    connection.execute("set local jit = off")
-    connection.execute("set local work_mem = '128MB'")
+def _forget_empty_file(connection: Connection) -> None:
+    """Have the load go to a new file, in the transaction that has locked the table.
+
+    A file made in this transaction need not be logged row by row where nobody replicates
+    (wal_level = minimal, as the embedded server has it). Of no byte, it can hold no row.
+    """
     if one(connection, "select pg_relation_size('public.tasks')") == 0:
-        # A file made in this transaction need not be logged row by row where nobody replicates
-        # (wal_level = minimal, as the embedded server has it). Of no byte, it can hold no row.
         connection.execute("truncate tasks")
-    taken = connection.execute(_WHAT_SLOWS).fetchall()
-    for _, drop, _ in reversed(taken):
-        connection.execute(drop)
-    yield
-    for position, (name, _, build) in enumerate(taken):
-        progress(position, len(taken), f"Building {name}")
-        connection.execute(build)
-
-
-_WHAT_SLOWS: LiteralString = """
-select conname, format('alter table tasks drop constraint %I', conname),
-    format('alter table tasks add constraint %I %s', conname, pg_get_constraintdef(oid))
-from pg_constraint
-where conrelid = 'public.tasks'::regclass and contype in ('p', 'u', 'f')
-union all
-select c.relname, format('drop index public.%I', c.relname), pg_get_indexdef(c.oid)
-from pg_index as i join pg_class as c on c.oid = i.indexrelid
-where i.indrelid = 'public.tasks'::regclass
-    and not exists (select from pg_constraint where conindid = c.oid)
-union all
-select tgname, format('alter table tasks disable trigger %I', tgname),
-    format('alter table tasks enable trigger %I', tgname)
-from pg_trigger
-where tgrelid = 'public.tasks'::regclass and not tgisinternal and tgenabled = 'O'
-"""
 
 
 def _seed_beside_people(
     connection: Connection, users: int, tasks: int, random_seed: int, progress: Progress
 ) -> None:
     with maintaining(connection):
-        first = _make_people(connection, users, random_seed)
-    batches = _batches(connection, tasks, users, _mixed(random_seed, first), LIVE_BATCH)
+        people = _make_people(connection, users, random_seed)
+    batches = _batches(connection, tasks, people, LIVE_BATCH)
     while True:
         with maintaining(connection):
             done = next(batches, None)
@@ -224,38 +192,33 @@ def _seed_beside_people(
         progress(done, tasks, "Tasks")
 
 
-def _mixed(random_seed: int, first_ordinal: int) -> int:
-    """A seed for the tasks of these people: others' tasks of the same seed are other tasks."""
-    return (random_seed * 4_294_967_311 + first_ordinal) % 2**62
+@dataclass(frozen=True)
+class _People:
+    """Seeded people, who are known by their ordinals. `first` is one that nobody had before."""
+
+    first: int
+    count: int
+    random_seed: int
+
+    @property
+    def tasks_seed(self) -> int:
+        """The seed of their tasks: other people's tasks of the same random seed are other ones."""
+        return (self.random_seed * 4_294_967_311 + self.first) % 2**62
 
 
-def _make_people(connection: Connection, users: int, random_seed: int) -> int:
-    """Make them, and put down for the batches who they are and whose turn it is when.
-
-    Answers the first one's ordinal, which no seeded person before had.
-    """
-    first = int(one(connection, _NEXT_ORDINAL))
-    turns = rota.draw_up(max(1, users), random_seed)
-    connection.execute("drop table if exists pg_temp.seed_rota")
-    connection.execute(
-        "create temporary table seed_rota "
-        "(ids uuid[], first int[], people int[], seats int[], seat int[])"
-    )
+def _make_people(connection: Connection, users: int, random_seed: int) -> _People:
+    people = _People(int(one(connection, _NEXT_ORDINAL)), users, random_seed)
     connection.execute(
         _PEOPLE,
         {
             "users": users,
-            "first_ordinal": first,
+            "first_ordinal": people.first,
             "seed": random_seed,
             "first_names": vocabulary.FIRST_NAMES.split(),
             "last_names": vocabulary.LAST_NAMES.split(),
-            "first": turns.first,
-            "people": turns.people,
-            "seats": turns.seats,
-            "seat": turns.seat,
         },
     )
-    return first
+    return people
 
 
 _PEOPLE: LiteralString = """
@@ -273,36 +236,35 @@ named as (
         first_names[1 + h %% cardinality(first_names)] as first_name,
         last_names[1 + (h >> 8) %% cardinality(last_names)] as last_name
     from drawn
-),
-made as (
-    insert into users (id, email, email_verified, name, created_at, updated_at)
-    select id,
-        format('%%s.%%s@r%%s.seed.example.com', lower(first_name), lower(last_name), ordinal),
-        true, first_name || ' ' || last_name,
-        current_date - 730, current_date - 730
-    from named
 )
-insert into seed_rota (ids, first, people, seats, seat)
-select array_agg(id order by ordinal),
-    %(first)s::int[], %(people)s::int[], %(seats)s::int[], %(seat)s::int[]
+insert into users (id, email, email_verified, name, created_at, updated_at)
+select id,
+    format('%%s.%%s@r%%s.seed.example.com', lower(first_name), lower(last_name), ordinal),
+    true, first_name || ' ' || last_name,
+    current_date - 730, current_date - 730
 from named
 """
 
 
-def _batches(
-    connection: Connection, tasks: int, users: int, random_seed: int, size: int
-) -> Iterator[int]:
+def _batches(connection: Connection, tasks: int, people: _People, size: int) -> Iterator[int]:
     """Make the tasks, batch after batch; yields how many there are."""
+    turns = rota.draw_up(max(1, people.count), people.random_seed)
     values = {
-        "seed": random_seed,
+        "seed": people.tasks_seed,
+        "people_seed": people.random_seed,
+        "first_ordinal": people.first,
         "tasks": tasks,
-        "seats": rota.SEATS,
+        "places": rota.SEATS,
+        "first": turns.first,
+        "people": turns.people,
+        "seats": turns.seats,
+        "seat": turns.seat,
         "verbs": vocabulary.VERBS.split(),
         "objects": list(vocabulary.OBJECTS),
         "details": list(vocabulary.DETAILS),
         "notes": list(vocabulary.NOTES),
     }
-    if users == 0:
+    if people.count == 0:
         return
     size = min(size, max(1_000, tasks // 20))
     for start in range(0, tasks, size):
@@ -314,25 +276,24 @@ def _batches(
 _TASKS: LiteralString = """
 with drawn as (
     select n, hashint8extended(n, %(seed)s) as h, hashint8extended(n, %(seed)s + 1) as g,
-        n / %(seats)s::int as round, (1 + n %% %(seats)s::int)::int as place
+        n / %(places)s::int as round, (1 + n %% %(places)s::int)::int as place
     from generate_series(%(start)s::bigint, %(last)s::bigint) as n
 ),
--- An array that was read from a table is unpacked at each use, unless something is added to it.
 seated as (
     select n, h, g,
-        round * (select seats || '{}' from pg_temp.seed_rota)[place]
-            + (select seat || '{}' from pg_temp.seed_rota)[place] as turn,
-        (select first || '{}' from pg_temp.seed_rota)[place] as first,
-        (select people || '{}' from pg_temp.seed_rota)[place] as people
+        round * (%(seats)s::int[])[place] + (%(seat)s::int[])[place] as turn,
+        (%(first)s::int[])[place] as first,
+        (%(people)s::int[])[place] as people
     from drawn
     offset 0  -- else what is calculated here would be again wherever it is used below
 ),
 placed as (
     select h, g,
-        -- Who shares a seat begins each time with somebody else.
-        (select ids || '{}' from pg_temp.seed_rota)[(
-            1 + first + (turn + (hashint8extended(turn / people, first) & 1048575)) %% people
-        )::int] as user_id,
+        -- The user's key, as it was made from the ordinal. Who shares a seat begins each time with
+        -- somebody else.
+        md5(format('%%s/%%s', %(people_seed)s::bigint, %(first_ordinal)s::bigint + first
+            + (turn + (hashint8extended(turn / people, first) & 1048575)) %% people
+        ))::uuid as user_id,
         turn / people + 1 as number,
         -- Seconds, not days: a day is reckoned in the session's time zone, row by row.
         current_date::timestamptz - interval '1 second' * (
@@ -378,17 +339,25 @@ from finished
 two years."""
 
 
-def _keep_counters(connection: Connection) -> None:
+def _keep_counters(connection: Connection, people: _People) -> None:
     """Say which numbers are used, as the trigger would have done row by row."""
     connection.execute(
         """
         insert into todo_auth.task_counters as c (user_id, last_number)
         select person, number
-        from (select unnest(ids) as person from pg_temp.seed_rota) as people,
+        from (
+            select md5(format('%%s/%%s', %(seed)s::bigint, ordinal))::uuid as person
+            from generate_series(%(first)s::bigint, %(last)s::bigint) as ordinal
+        ) as people,
             lateral (
                 select number from tasks where user_id = person order by number desc limit 1
             ) as newest
         on conflict (user_id) do update
         set last_number = greatest(c.last_number, excluded.last_number)
-        """
+        """,
+        {
+            "seed": people.random_seed,
+            "first": people.first,
+            "last": people.first + people.count - 1,
+        },
     )

@@ -112,7 +112,9 @@ class Connection(psycopg.Connection[Any]):
             raise
 
 
-def connect(parameters: Mapping[str, str], deadline: Deadline) -> Connection:
+def connect(
+    parameters: Mapping[str, str], deadline: Deadline, *, kind: type[Connection] = Connection
+) -> Connection:
     """Open a connection in autocommit, at the first address of the host that takes one.
 
     Raises:
@@ -122,7 +124,7 @@ def connect(parameters: Mapping[str, str], deadline: Deadline) -> Connection:
     failure: psycopg.OperationalError | None = None
     for attempt in _attempts(parameters, deadline):
         try:
-            return Connection.connect(
+            return kind.connect(
                 autocommit=True,
                 prepare_threshold=None,
                 **{**attempt, "connect_timeout": _connect_timeout(attempt, deadline)},

@@ -331,11 +331,6 @@ def is_socket(url: str) -> bool:
     return _is_socket(_server_of(url))
 
 
-def is_neon_direct(host: str) -> bool:
-    """Whether it is a host of Neon's that leads to the server without a pooler."""
-    return _is_neon(host) and not host.partition(".")[0].lower().endswith(POOLER_SUFFIX)
-
-
 def _is_neon(host: str) -> bool:
     return host.lower().endswith(NEON_DOMAIN)
 
