@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from alembic import context
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, text
 
+from todo_cli.admin import migrate
+from todo_cli.config import DEFAULT_TIMEOUT_SECONDS
+from todo_cli.database.connecting import Deadline
 from todo_cli.models import METADATA
-
-UPGRADE_LOCK = 7_307_199_250_321_003_123
-"""The key of the advisory lock that lets one migration run at a time: an arbitrary constant."""
 
 LOCK_POLL_SECONDS = 0.1
 
@@ -39,6 +39,8 @@ def run_offline() -> None:
         literal_binds=True,
         dialect_opts={"paramstyle": "named"},  # psycopg's own would double every % sign
         transaction_per_migration=True,
+        # Without it no BEGIN and no COMMIT is printed, as a restore needs it.
+        transactional_ddl=not context.config.attributes.get("in_one_transaction", False),
     )
     with context.begin_transaction():
         context.run_migrations()
@@ -63,12 +65,12 @@ def run_online(connection: Connection) -> None:
 
 @contextmanager
 def only_one(connection: Connection) -> Iterator[None]:
-    """Hold the lock of the session; migrations need the direct host, where there are sessions.
+    """Hold a lock of the session. `migrate.connected` refuses a pooler, which would keep it.
 
     Asked for again and again, not waited for: a waiting statement holds a snapshot, and an index
     that is built concurrently waits for every older snapshot. The two would wait for each other.
     """
-    key = {"key": UPGRADE_LOCK}
+    key = {"key": migrate.UPGRADE_LOCK}
     while not connection.execute(text("select pg_try_advisory_lock(:key)"), key).scalar():
         connection.rollback()
         time.sleep(LOCK_POLL_SECONDS)
@@ -89,8 +91,8 @@ def main() -> None:
     if connection is not None:
         run_online(connection)
         return
-    url = os.environ["TODO_DATABASE_URL"]
-    with create_engine(f"postgresql+psycopg://{url.partition('://')[2]}").connect() as connection:
+    deadline = Deadline(DEFAULT_TIMEOUT_SECONDS)
+    with migrate.connected(os.environ["TODO_DATABASE_URL"], deadline) as connection:
         run_online(connection)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import stat
@@ -18,10 +19,14 @@ from tests.admin.test_migrate import REPOSITORY, catalog
 from tests.admin.test_seed import fingerprint_as_owner, rows
 from tests.conftest import Cli, Postgres
 from tests.support.maintenance import seed
+from tests.support.people import Person
+from tests.support.waiting import wait_until
 from todo_cli.admin import backup as backups
-from todo_cli.admin import health
-from todo_cli.admin.backup import Manifest
+from todo_cli.admin import client_programs, health, migrate, unfinished
+from todo_cli.admin import dump as dumps
+from todo_cli.admin import restore as restores
 from todo_cli.admin.connect import Connection
+from todo_cli.admin.dump import Manifest
 from todo_cli.errors import InvalidInput, Refused, RuleViolated
 
 
@@ -30,7 +35,7 @@ def back_up(url: str, file: Path) -> Manifest:
 
 
 def bring_back(url: str, file: Path) -> Manifest:
-    return backups.restore(url, file, environ=os.environ, progress=lambda *_: None)
+    return restores.restore(url, file, environ=os.environ, progress=lambda *_: None)
 
 
 @pytest.fixture
@@ -39,7 +44,7 @@ def dump(tmp_path: Path) -> Path:
 
 
 def test_what_was_there_comes_back(
-    cli: Cli, database_url: str, empty_database_url: str, dump: Path
+    cli: Cli, database_url: str, empty_database_url: str, alice: Person, dump: Path
 ) -> None:
     cli("add", "Höhle\\. \\N", "-d", "Two\nlines\tand a tab")
     cli("db", "seed", "--users", "5", "--tasks", "2000")
@@ -53,9 +58,21 @@ def test_what_was_there_comes_back(
     assert json.loads(restored.stdout) == json.loads(made.stdout)
     assert fingerprint_as_owner(empty_database_url) == fingerprint_as_owner(database_url)
     assert catalog(empty_database_url) == catalog(database_url)
+    assert "everybody logs in again" in restored.stderr
+    assert cli("list", environ=environ).exit_code == 4
+    log_in(empty_database_url, alice)
     assert cli("list", "--json", environ=environ).stdout == cli("list", "--json").stdout
     assert cli("add", "Next", "-q", environ=environ).stdout == "2\n"
     assert cli("db", "restore", str(dump), environ=environ).exit_code == 1
+
+
+def log_in(url: str, person: Person) -> None:
+    """Give a person the session again that a restore left out."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            "insert into sessions (user_id, token, expires_at) values (%s, %s, now() + '7 days')",
+            (person.id, person.token),
+        )
 
 
 def test_an_owner_whom_the_policies_bind_backs_up_and_restores(
@@ -98,7 +115,7 @@ def test_only_its_owner_can_read_a_backup_and_it_names_no_secret(
     assert stat.S_IMODE(dump.stat().st_mode) == 0o600
     assert sorted(path.name for path in dump.parent.glob("*dump*")) == [
         dump.name,
-        dump.name + backups.SUFFIX,
+        dump.name + dumps.SUFFIX,
     ]
     with pytest.raises(Refused, match="already"):
         back_up(database_url, dump)
@@ -132,7 +149,10 @@ def make_something_else(dump: Path, manifest: Path) -> None:
     """Not a dump at all, with a manifest that fits it."""
     dump.write_bytes(b"drop table tasks;")
     document = json.loads(manifest.read_text())
-    document |= {"bytes": dump.stat().st_size, "sha256": backups._checksum(dump)}
+    document |= {
+        "bytes": dump.stat().st_size,
+        "sha256": hashlib.sha256(dump.read_bytes()).hexdigest(),
+    }
     manifest.write_text(json.dumps(document))
 
 
@@ -145,7 +165,7 @@ def test_what_is_not_a_whole_backup_is_refused_before_anything_is_changed(
 ) -> None:
     seed(database_url, users=2, tasks=100)
     back_up(database_url, dump)
-    spoil(dump, dump.with_name(dump.name + backups.SUFFIX))
+    spoil(dump, dump.with_name(dump.name + dumps.SUFFIX))
     before = catalog(empty_database_url)
     with pytest.raises(Refused):
         bring_back(empty_database_url, dump)
@@ -157,8 +177,8 @@ def test_rows_that_did_not_arrive_are_noticed_before_the_commit(
 ) -> None:
     seed(database_url, users=2, tasks=100)
     back_up(database_url, dump)
-    spoil_counts(dump, dump.with_name(dump.name + backups.SUFFIX))
-    monkeypatch.setattr(backups, "_require_whole", lambda *_: None)
+    spoil_counts(dump, dump.with_name(dump.name + dumps.SUFFIX))
+    monkeypatch.setattr(dumps, "require_whole", lambda *_: None)
     before = catalog(empty_database_url)
     with pytest.raises(Refused, match=r"public\.tasks should have 101 rows"):
         bring_back(empty_database_url, dump)
@@ -174,7 +194,7 @@ def test_a_manifest_that_says_something_else_is_refused(
     database_url: str, empty_database_url: str, dump: Path, field: dict[str, object]
 ) -> None:
     back_up(database_url, dump)
-    manifest = dump.with_name(dump.name + backups.SUFFIX)
+    manifest = dump.with_name(dump.name + dumps.SUFFIX)
     manifest.write_text(json.dumps(json.loads(manifest.read_text()) | field))
     before = catalog(empty_database_url)
     with pytest.raises(Refused, match="manifest"):
@@ -220,14 +240,14 @@ def test_an_interrupted_restore_leaves_the_database_empty(
     seed(database_url, users=2, tasks=2_000)
     back_up(database_url, dump)
     before = catalog(empty_database_url)
-    monkeypatch.setattr(backups, "PROGRESS_LINES", 100)
+    monkeypatch.setattr(dumps, "CHUNK_BYTES", 1_000)
 
     def interrupt(done: int, total: int | None, now: str) -> None:
         if done > 1_000:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        backups.restore(empty_database_url, dump, environ=os.environ, progress=interrupt)
+        restores.restore(empty_database_url, dump, environ=os.environ, progress=interrupt)
     assert catalog(empty_database_url) == before
 
 
@@ -263,7 +283,7 @@ def test_a_folder_that_is_not_there_is_said(cli: Cli, tmp_path: Path) -> None:
 
 
 def test_the_password_stays_out_of_the_command_line() -> None:
-    secret, address = backups._access("postgresql://ann:s3cret@h:5/d?sslmode=require")
+    secret, address = client_programs.access("postgresql://ann:s3cret@h:5/d?sslmode=require")
     assert secret["PGPASSWORD"] == "s3cret"
     assert address is not None and "s3cret" not in address
     assert "sslmode=require" in address
@@ -271,7 +291,7 @@ def test_the_password_stays_out_of_the_command_line() -> None:
 
 def test_a_password_that_only_a_command_line_could_hold_is_refused(dump: Path) -> None:
     url = "postgresql://ann@h/d?sslkey=k&sslpassword=s3cret"
-    for run in (lambda: backups._access(url), lambda: back_up(url, dump)):
+    for run in (lambda: client_programs.access(url), lambda: back_up(url, dump)):
         with pytest.raises(InvalidInput) as caught:
             run()
         assert "sslpassword" in caught.value.message and caught.value.hint
@@ -289,3 +309,110 @@ def test_who_sees_only_a_part_cannot_back_it_up(
     finally:
         postgres.execute("drop role plain_copier")
     assert list(dump.parent.glob("*dump*")) == []
+
+
+@pytest.mark.parametrize("is_named", [False, True], ids=["no name", "hidden name"])
+def test_a_killed_backup_leaves_nothing_that_the_next_one_does_not_clear(
+    database_url: str, dump: Path, is_named: bool
+) -> None:
+    seed(database_url, users=2, tasks=20_000)
+    without = "import os; del os.O_TMPFILE; " if is_named else ""
+    program = (
+        f"{without}import sys; sys.argv[0] = 'todo'; from todo_cli.__main__ import main; main()"
+    )
+    environ = {**os.environ, "TODO_DATABASE_URL": database_url, "PYTHONPATH": str(REPOSITORY)}
+    with psycopg.connect(database_url) as somebody:
+        # pg_dump waits for it, so the kill comes in the midst of the work.
+        somebody.execute("lock table todo_auth.secrets in access exclusive mode")
+        running = subprocess.Popen(
+            [sys.executable, "-c", program, "db", "backup", str(dump)],
+            env=environ | {"TODO_TIMEOUT": "60"},
+            stdin=subprocess.DEVNULL,
+        )
+        wait_until(lambda: rows(database_url, WAITING) != [])
+        running.kill()
+        running.wait()
+        left = [path.name for path in dump.parent.glob("*dump*")]
+        assert left == ([f".{dump.name}.part"] if is_named else [])
+    wait_until(lambda: rows(database_url, OTHERS) == [])
+    again = subprocess.run([sys.executable, "-c", program, "db", "backup", str(dump)], env=environ,
+        check=False, capture_output=True, text=True)  # fmt: skip
+    assert again.returncode == 0, again.stderr
+    assert sorted(path.name for path in dump.parent.iterdir() if "dump" in path.name) == [
+        dump.name,
+        dump.name + dumps.SUFFIX,
+    ]
+
+
+WAITING = (
+    "select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+)
+OTHERS = (
+    "select from pg_stat_activity "
+    "where datname = current_database() and backend_type = 'client backend' "
+    "and pid <> pg_backend_pid()"
+)
+
+
+def test_two_backups_of_one_name_do_not_write_into_each_other(
+    database_url: str, dump: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unfinished, "_WITHOUT_NAME", 0)
+    with unfinished.unfinished(dump), pytest.raises(Refused, match="Another run"):
+        back_up(database_url, dump)
+    back_up(database_url, dump)
+
+
+def test_columns_and_tables_of_others_are_left_out(
+    cli_here: Cli, database_url: str, empty_database_url: str, dump: Path
+) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("create table orders (id int); insert into orders values (1)")
+        connection.execute("alter table users add column role text default 'admin'")
+    made = cli_here("db", "backup", str(dump))
+    assert "public.orders" in made.stderr
+    manifest = bring_back(empty_database_url, dump)
+    found = rows(empty_database_url, "select email from users")
+    assert len(found) == manifest.tables["public.users"] == 1
+
+
+def test_a_backup_of_an_older_schema_comes_back_as_that_schema(
+    postgres: Postgres, empty_database_url: str, dump: Path
+) -> None:
+    postgres.execute("create database older_todo")
+    try:
+        source = postgres.url("older_todo")
+        migrate.upgrade(source, "0007")  # the oldest whose rows an owner can see all of
+        rows(source, "insert into users (email, name) values ('a@example.org', 'A') returning id")
+        rows(source, "insert into tasks (user_id, title) select id, 'T' from users returning id")
+        back_up(source, dump)
+        bring_back(empty_database_url, dump)
+        assert catalog(empty_database_url) == catalog(source)
+        migrate.upgrade(empty_database_url)
+        assert rows(empty_database_url, "select title from tasks") == [("T",)]
+    finally:
+        postgres.execute("drop database older_todo with (force)")
+
+
+def test_a_backup_of_a_newer_schema_is_refused(
+    database_url: str, empty_database_url: str, dump: Path
+) -> None:
+    rows(database_url, "update alembic_version set version_num = '9999' returning 1")
+    back_up(database_url, dump)
+    with pytest.raises(Refused, match="9999"):
+        bring_back(empty_database_url, dump)
+
+
+def test_plans_and_counts_are_right_at_once(
+    database_url: str, empty_database_url: str, dump: Path
+) -> None:
+    """Nothing is left for autovacuum, so `todo db health` finds nothing either."""
+    seed(database_url, users=2, tasks=2_000)
+    back_up(database_url, dump)
+    bring_back(empty_database_url, dump)
+    known = (
+        "select reltuples::int, (select relallvisible = relpages) from pg_class "
+        "where oid = 'tasks'::regclass"
+    )
+    for url in (database_url, empty_database_url):
+        assert rows(url, known) == [(2_000, True)]

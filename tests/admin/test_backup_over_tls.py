@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -19,8 +19,8 @@ from tests.support.maintenance import seed
 from tests.support.neon import OWNER, Neon
 from tests.support.pgbouncer import pooled
 from tests.support.proxy import Ending
-from todo_cli.admin import backup as backups
 from todo_cli.admin import client_programs, migrate
+from todo_cli.admin import restore as restores
 from todo_cli.errors import DatabaseUnreachable, Refused
 
 
@@ -65,23 +65,19 @@ def test_the_unpooled_url_is_taken_where_people_use_the_pooled_one(
     assert neon.pooled.stats.connections == 0
 
 
-def test_a_pooler_is_refused_in_a_sentence_and_keeps_nothing(
+def test_a_pooler_is_refused_in_a_sentence_for_a_backup_alone(
     postgres: Postgres, database_url: str, empty_database_url: str, dump: Path
 ) -> None:
     """A pooler of any name: pg_dump sets what would stay for whoever comes next."""
     back_up(database_url, dump)
-    work: dict[str, Callable[[str], object]] = {
-        database_url: lambda url: back_up(url, dump.with_name("second")),
-        empty_database_url: lambda url: bring_back(url, dump),
-    }
-    for url, command in work.items():
-        name = url.partition("@/")[2].partition("?")[0]
-        with pooled(postgres.socket_dir, postgres.user, name, pool_size=1) as through_pooler:
-            with pytest.raises(Refused, match="pooler") as refused:
-                command(through_pooler)
-            assert "TODO_DATABASE_URL_UNPOOLED" in (refused.value.hint or "")
-            left = rows(through_pooler, "select current_setting('search_path')")
-            assert left == rows(url, "select current_setting('search_path')")
+    names = [url.partition("@/")[2].partition("?")[0] for url in (database_url, empty_database_url)]
+    with pooled(postgres.socket_dir, postgres.user, names[0], pool_size=1) as through_pooler:
+        with pytest.raises(Refused, match="pooler") as refused:
+            back_up(through_pooler, dump.with_name("second"))
+        assert "TODO_DATABASE_URL_UNPOOLED" in (refused.value.hint or "")
+    with pooled(postgres.socket_dir, postgres.user, names[1], pool_size=1) as through_pooler:
+        bring_back(through_pooler, dump)
+    assert fingerprint_as_owner(empty_database_url) == fingerprint_as_owner(database_url)
 
 
 def test_a_pooled_host_whose_direct_one_is_not_known_is_refused(
@@ -94,7 +90,8 @@ def test_a_pooled_host_whose_direct_one_is_not_known_is_refused(
 
 
 def run_pg_dump(url: str) -> None:
-    with backups._program("pg_dump", ["--schema=public", "--file=/dev/null"], url, os.environ):
+    arguments = ["--schema=public", "--file=/dev/null"]
+    with client_programs.program("pg_dump", arguments, environ=os.environ, url=url):
         pass
 
 
@@ -150,7 +147,7 @@ def test_a_restore_whose_line_is_cut_leaves_the_database_empty(
             neon.direct.cut(after_server_message=50, how=how)
 
     with pytest.raises(DatabaseUnreachable):
-        backups.restore(copy, dump, environ=os.environ, progress=cut_psql)
+        restores.restore(copy, dump, environ=os.environ, progress=cut_psql)
     assert neon.direct.stats.cuts == 1
     assert rows(copy, "select from pg_class where relnamespace = 'public'::regnamespace") == []
 
@@ -159,7 +156,7 @@ def test_the_password_is_in_no_argument(neon: Neon, neon_database: str) -> None:
     seen: list[bytes] = []
     arguments = ["--file=/dev/null"]
     url = neon.url(neon_database, is_pooled=False)
-    with backups._program("pg_dump", arguments, url, os.environ) as running:
+    with client_programs.program("pg_dump", arguments, environ=os.environ, url=url) as running:
         seen.append(Path(f"/proc/{running.pid}/cmdline").read_bytes())
     assert seen[0] and neon.password.encode() not in seen[0]
 
@@ -202,6 +199,6 @@ def test_an_older_libpq_is_not_mixed_with_newer_programs(monkeypatch: pytest.Mon
 
 
 def test_options_of_the_url_are_kept_beside_those_of_a_backup() -> None:
-    _, address = backups._access("postgresql://ann@h/d?options=-c%20geqo%3Doff")
+    _, address = client_programs.access("postgresql://ann@h/d?options=-c%20geqo%3Doff")
     assert address is not None
     assert "options='-c geqo=off -c todo.maintenance=on'" in address

@@ -1,4 +1,4 @@
-"""How PostgreSQL's own programs reach a database: by TLS, and past no pooler.
+"""Running PostgreSQL's own programs, and how they reach a database: by TLS.
 
 The programs of the wheel come with a libpq that was built without OpenSSL. psycopg brings one that
 has it and exports the same functions, so the loader is told to take that one. It is also the
@@ -11,20 +11,26 @@ import contextlib
 import ctypes
 import os
 import re
+import subprocess
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import psycopg
+from psycopg.conninfo import make_conninfo
 
-from todo_cli.admin.connect import Connection, one
 from todo_cli.database import faults
+from todo_cli.database.connecting import CONNECT_TIMEOUT_SECONDS
 from todo_cli.database.embedded import MAJOR
-from todo_cli.database.target import is_neon_direct, is_socket
-from todo_cli.errors import Refused, TodoError
+from todo_cli.database.embedded.files import wheel_programs
+from todo_cli.database.target import connection_parameters, is_socket
+from todo_cli.errors import InvalidInput, Refused, TodoError
+
+_POLL_SECONDS = 0.2
 
 _WAS_CUT = re.compile(
     "server closed the connection|SSL connection has been closed|SSL SYSCALL error|unexpected eof"
@@ -32,6 +38,101 @@ _WAS_CUT = re.compile(
     "|connection to server was lost|no connection to the server",
     re.IGNORECASE,
 )
+
+
+@contextmanager
+def program(
+    name: str,
+    arguments: list[str],
+    *,
+    environ: Mapping[str, str],
+    url: str | None = None,
+    stdin: IO[bytes] | None = None,
+    stdout: IO[bytes] | None = None,
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a program, connected to `url` if it is given; it has ended well where this ends.
+
+    What it writes can be read from the process, unless it goes to a file.
+
+    Raises:
+        TodoError: it ended with an error, in its own words, or it could not connect.
+    """
+    variables, address = access(url)
+    command = [str(wheel_programs() / name), *arguments]
+    if address:
+        command.append(f"--dbname={address}")
+    with tempfile.TemporaryFile() as said, preloading(url) as preloaded:
+        running = subprocess.Popen(
+            command,
+            stdin=stdin or subprocess.DEVNULL,
+            stdout=stdout or subprocess.PIPE,
+            stderr=said,
+            env={**_kept(environ), **variables, **preloaded.environ},
+            pass_fds=preloaded.descriptors,
+        )
+        try:
+            yield running
+            code = running.wait()
+        finally:
+            if running.poll() is None:
+                running.kill()
+            running.wait()
+            if running.stdout is not None:
+                running.stdout.close()
+        if code != 0:
+            said.seek(0)
+            raise failure(name, _complaint(said.read()))
+
+
+def has_ended(running: subprocess.Popen[bytes]) -> bool:
+    """Whether a program has ended, after waiting a little for it."""
+    try:
+        running.wait(_POLL_SECONDS)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def access(url: str | None) -> tuple[dict[str, str], str | None]:
+    """The secret for the environment, the rest for the command line, where all can read it.
+
+    Raises:
+        InvalidInput: the URL holds a secret that libpq reads from no variable.
+    """
+    if url is None:
+        return {}, None
+    parts = connection_parameters(url)
+    if "sslpassword" in parts:
+        raise InvalidInput(
+            "The database URL has an sslpassword, which everybody on this machine could read.",
+            hint="Leave it out, and use a key file without a password that only you can read.",
+        )
+    password = parts.pop("password", None)
+    parts.setdefault("connect_timeout", str(CONNECT_TIMEOUT_SECONDS))
+    # An owner whom row-level security binds sees all rows by the policy of migration 0007.
+    parts["options"] = f"{parts.get('options', '')} -c todo.maintenance=on".strip()
+    secret = {"PGAPPNAME": "todo db"}
+    if password is not None:
+        secret["PGPASSWORD"] = str(password)
+    return secret, make_conninfo("", **parts)
+
+
+def _kept(environ: Mapping[str, str]) -> dict[str, str]:
+    """What programs need, and libpq's own variables, which this process's connection heeds too."""
+    names = ("PATH", "HOME", "LD_LIBRARY_PATH", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
+    kept = {
+        name: value for name, value in environ.items() if name in names or name.startswith("PG")
+    }
+    return kept | {"LC_ALL": "C"}
+
+
+def _complaint(output: bytes) -> str:
+    """The line that says why, without the statement that a program may repeat after it."""
+    lines = [line.strip() for line in output.decode("utf-8", "replace").splitlines()]
+    lines = [line for line in lines if line and not line.startswith("Command was")]
+    errors = [line for line in lines if "error:" in line.lower()]
+    line = (errors or lines or ["it ended without a word."])[0]
+    return re.sub(r"^.*?error:\s*", "", line, flags=re.IGNORECASE)
 
 
 class Preloading(NamedTuple):
@@ -103,25 +204,6 @@ def _file_of_libpq() -> Path:
     if not is_found:
         raise OSError("dladdr(3) knows no file")
     return Path(os.path.realpath(os.fsdecode(found.file)))
-
-
-def require_direct(connection: Connection) -> None:
-    """See that no pooler stands between this program and the server.
-
-    pg_dump and psql change settings of their session, which a pooler hands on to the next client.
-    A pooler gives each client a key of its own to cancel with, which shows that it is there. Neon's
-    proxy does so too, but it pools only by the name of the pooled host.
-
-    Raises:
-        Refused: there is a pooler.
-    """
-    if is_neon_direct(connection.info.host):
-        return
-    if connection.info.backend_pid != one(connection, "select pg_catalog.pg_backend_pid()"):
-        raise Refused(
-            "The URL leads to a connection pooler; this needs the database server itself.",
-            hint="Give the server's own URL with --database-url or TODO_DATABASE_URL_UNPOOLED",
-        )
 
 
 def failure(program: str, complaint: str) -> TodoError:

@@ -20,6 +20,7 @@ from alembic.script import ScriptDirectory
 from alembic.script.revision import RevisionError
 from alembic.util.exc import CommandError
 
+from todo_cli.admin.connect import open_session
 from todo_cli.config import DEFAULT_TIMEOUT_SECONDS
 from todo_cli.database import connecting, faults, target
 from todo_cli.database.connecting import Deadline
@@ -27,7 +28,7 @@ from todo_cli.database.retry import retry
 from todo_cli.errors import ForeignSchema, Refused, SchemaNewer
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Connection
 
 T = TypeVar("T")
 
@@ -41,6 +42,9 @@ select not row_security_active('public.tasks') or exists (
 )
 """
 """Before the revision that brings this policy, an owner without BYPASSRLS sees no task."""
+UPGRADE_LOCK = 7_307_199_250_321_003_123
+"""The key of the advisory lock that lets one migration run at a time: an arbitrary constant."""
+
 _POLL_SECONDS = 0.5
 _LOOKING_ON_SECONDS = 10
 _INDEX_PROGRESS = """
@@ -154,9 +158,21 @@ def downgrade(
     _run(url, work, timeout_seconds)
 
 
-def upgrade_sql(revision: str = "head") -> str:
-    """The statements that bring an empty database to a revision."""
-    return _sql(command.upgrade, revision)
+def upgrade_sql(revision: str = "head", *, in_one_transaction: bool = False) -> str:
+    """The statements that bring an empty database to a revision.
+
+    `in_one_transaction` leaves out what a transaction cannot hold: its own begin and commit, and
+    that indexes are built concurrently, which is of no use to empty tables.
+
+    Raises:
+        Refused: this program does not know the revision.
+    """
+    if not in_one_transaction:
+        return _sql(command.upgrade, revision)
+    return _CONCURRENTLY.sub(r"\1", _sql(command.upgrade, revision, in_one_transaction=True))
+
+
+_CONCURRENTLY = re.compile(r"^((?:create(?: unique)?|drop) index) concurrently", re.I | re.M)
 
 
 def downgrade_sql(revision: str) -> str:
@@ -179,7 +195,7 @@ def status(url: str, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS) -> Sta
             return Status(current(connection), head(), [], is_newer=True)
         return Status(at, head(), pending(at))
 
-    return _run(url, work, timeout_seconds)
+    return _run(url, work, timeout_seconds, needs_session=False)
 
 
 def losses(
@@ -203,7 +219,7 @@ def losses(
         ]
         return [loss for loss in found if loss.count != 0]
 
-    return _run(url, work, timeout_seconds)
+    return _run(url, work, timeout_seconds, needs_session=False)
 
 
 def current(connection: Connection) -> str | None:
@@ -289,14 +305,18 @@ def _count(connection: Connection, statement: str) -> int | None:
         return int(connection.execute(sa.text(statement)).scalar_one())
 
 
-def _run(url: str, work: Callable[[Connection], T], timeout_seconds: float) -> T:
+def _run(
+    url: str, work: Callable[[Connection], T], timeout_seconds: float, *, needs_session: bool = True
+) -> T:
     """Do the work on Neon's direct host; again where a fault passes."""
-    parameters = target.connection_parameters(target.direct_url(url))
     deadline = Deadline(timeout_seconds)
 
     def attempt() -> T:
-        engine = _engine(parameters, deadline)
-        with _sentences(), faults.translated(), engine.connect() as connection:
+        with (
+            _sentences(),
+            faults.translated(),
+            connected(url, deadline, needs_session=needs_session) as connection,
+        ):
             return work(connection)
 
     try:
@@ -305,8 +325,9 @@ def _run(url: str, work: Callable[[Connection], T], timeout_seconds: float) -> T
         return retry(attempt, after=fault, deadline=deadline, before_retry=lambda _: None)
 
 
-def _sql(work: Callable[..., None], revision: str) -> str:
+def _sql(work: Callable[..., None], revision: str, *, in_one_transaction: bool = False) -> str:
     config = _config()
+    config.attributes["in_one_transaction"] = in_one_transaction
     written = io.StringIO()
     config.attributes["output_buffer"] = written
     with _sentences():
@@ -333,11 +354,11 @@ def _watched(url: str, connection: Connection, watcher: Watcher | None) -> Itera
     if watcher is None:
         yield
         return
-    driver: Any = connection.connection.driver_connection
+    # Not the process that the connection was told: behind Neon's proxy that is another number.
+    pid = connection.execute(sa.text("select pg_backend_pid()")).scalar_one()
+    connection.rollback()
     over = threading.Event()
-    looking = threading.Thread(
-        target=_look_on, args=(url, driver.info.backend_pid, watcher, over), daemon=True
-    )
+    looking = threading.Thread(target=_look_on, args=(url, pid, watcher, over), daemon=True)
     looking.start()
     try:
         yield
@@ -360,15 +381,27 @@ def _look_on(url: str, pid: int, watcher: Watcher, over: threading.Event) -> Non
         return  # who only looks on does not stop the work
 
 
-def _engine(parameters: dict[str, str], deadline: Deadline) -> Engine:
+@contextmanager
+def connected(url: str, deadline: Deadline, *, needs_session: bool = True) -> Iterator[Connection]:
+    """A connection to the database's direct host, for Alembic.
+
+    Raises:
+        Refused: a session was needed, for the lock that lets one migration run at a time, and a
+            pooler stands before the server.
+    """
+    parameters = target.connection_parameters(target.direct_url(url))
+
     def connect() -> psycopg.Connection[Any]:
-        connection = connecting.connect(parameters, deadline)
+        open_ = open_session if needs_session else connecting.connect
+        connection = open_(parameters, deadline)
         connection.autocommit = False
         return connection
 
-    return sa.create_engine(
+    engine = sa.create_engine(
         "postgresql+psycopg://", creator=connect, poolclass=sa.NullPool, hide_parameters=True
     )
+    with engine.connect() as connection:
+        yield connection
 
 
 def _config(connection: Connection | None = None, watcher: Watcher | None = None) -> Config:

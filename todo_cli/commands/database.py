@@ -15,8 +15,8 @@ from todo_cli.context import confirming
 from todo_cli.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from todo_cli.admin.backup import Manifest
     from todo_cli.admin.connect import Connection
+    from todo_cli.admin.dump import Manifest
     from todo_cli.admin.migrate import IndexProgress, Revision, Status
     from todo_cli.context import Run
     from todo_cli.database.target import Target
@@ -362,7 +362,11 @@ BackupFile = Annotated[Path, typer.Argument(metavar="FILE", show_default=False)]
 
 @db.command(cls=TodoCommand)
 def backup(ctx: typer.Context, file: BackupFile) -> None:
-    """Write a verified dump to FILE, and what it holds to FILE.manifest.json.
+    """Write a verified dump of all rows to FILE, and what it holds to FILE.manifest.json.
+
+    Keep both secret: the dump holds everybody's tasks, and the keys derived from their passwords,
+    which can be guessed at. Sessions are not in it, so everybody logs in again after a restore.
+    Tables that this program did not make are not in it either.
 
     \b
     Example:
@@ -371,21 +375,27 @@ def backup(ctx: typer.Context, file: BackupFile) -> None:
     run = current_run(ctx)
     manifest = _back_up(run, named_target(run), file)
     _show_manifest(run, file, manifest)
+    run.render.note(f"Its rows are not in the backup: {', '.join(manifest.left_out)}")
 
 
 @db.command(cls=TodoCommand)
 def restore(ctx: typer.Context, file: BackupFile) -> None:
     """Bring a backup into an empty database: all of it, or nothing.
 
+    The migrations make the schema, and no statement of the backup is run. Its rows are taken as
+    they are: restore only what you trust, since it decides who can log in and sees which task.
+
     \b
     Examples:
       createdb again
       todo db restore monday.dump --database-url postgresql:///again
     """
-    from todo_cli.admin.backup import restore as bring_back
+    from todo_cli.admin.restore import restore as bring_back
 
     run = current_run(ctx)
     target = named_target(run, prepare=False)
+    if target.is_embedded:
+        run.home.forget_revision()
     with run.database_render.progress("Restoring") as progress:
         manifest = bring_back(
             target.url,
@@ -395,6 +405,7 @@ def restore(ctx: typer.Context, file: BackupFile) -> None:
             progress=progress,
         )
     _show_manifest(run, file, manifest)
+    run.render.note("Sessions are not in a backup: everybody logs in again.")
     if manifest.roles:
         names = ", ".join(manifest.roles)
         run.render.note(f"Log-in roles are not in a backup. Make them again: {names}")

@@ -24,7 +24,6 @@ from todo_cli.values import (
 
 if TYPE_CHECKING:
     from todo_cli.context import Run
-    from todo_cli.repository import ChangedTasks
 
 MOST_SHOWN = 10
 """So many tasks are named before they are deleted for good."""
@@ -94,8 +93,8 @@ def list_(
 ) -> None:
     """List tasks: pending ones unless told otherwise, newest first.
 
-    On a terminal, a table, in which ¶ marks a task with a description. On a pipe, tab-separated
-    lines of number, status, title, the times it was created, updated and completed, and its UUID.
+    On a terminal, a table; on a pipe, tab-separated lines of number, status, title, the times it
+    was created, updated and completed, and its UUID.
 
     \b
     Examples:
@@ -184,14 +183,14 @@ def edit(
     if description is not None:
         changes["description"] = clean_description(description)
     if changes:
-        _show_changed(run, run.tasks.edit(ref, changes), "Edited", "Unchanged", as_array=False)
+        run.render.changed("Edited", [run.tasks.edit(ref, changes)], as_array=False)
         return
     from todo_cli.commands.editor import edited_text
 
     before = run.tasks.get([ref])[0]
     with edited_text(run, before) as after:
-        edited = run.tasks.edit(ref, after, unchanged_since=before) if after else [before]
-    run.render.changed("Edited" if after else "Unchanged", edited, as_array=False)
+        edited = run.tasks.edit(ref, after, unchanged_since=before) if after else before
+    run.render.changed("Edited" if after else "Unchanged", [edited], as_array=False)
 
 
 def done(ctx: typer.Context, refs: Refs) -> None:
@@ -203,7 +202,7 @@ def done(ctx: typer.Context, refs: Refs) -> None:
       todo done 3 5 8
     """
     run = current_run(ctx)
-    _show_changed(run, run.tasks.set_completed(refs, True), "Done", "Already done")
+    run.render.changed("Done", run.tasks.set_completed(refs, True))
 
 
 def reopen(ctx: typer.Context, refs: Refs) -> None:
@@ -214,7 +213,7 @@ def reopen(ctx: typer.Context, refs: Refs) -> None:
       todo reopen 12
     """
     run = current_run(ctx)
-    _show_changed(run, run.tasks.set_completed(refs, False), "Reopened", "Already pending")
+    run.render.changed("Reopened", run.tasks.set_completed(refs, False))
 
 
 def toggle(ctx: typer.Context, refs: Refs) -> None:
@@ -225,8 +224,7 @@ def toggle(ctx: typer.Context, refs: Refs) -> None:
       todo toggle 12 13
     """
     run = current_run(ctx)
-    toggled = run.tasks.toggle(refs)
-    run.render.changed(["Done" if task.completed else "Reopened" for task in toggled], toggled)
+    run.render.changed("Toggled", run.tasks.toggle(refs))
 
 
 def rm(
@@ -247,7 +245,7 @@ def rm(
     """
     run = current_run(ctx)
     if not permanent:
-        _show_changed(run, run.tasks.trash(refs), "Removed", "Already in the trash")
+        run.render.changed("Removed", run.tasks.trash(refs))
         return
     if not yes and not _may_delete(run, refs):
         run.render.note("Nothing was deleted.")
@@ -271,10 +269,8 @@ def restore(
       todo restore --archived 7
     """
     run = current_run(ctx)
-    if archived:
-        run.render.changed("Restored", run.tasks.restore_archived(refs))
-    else:
-        _show_changed(run, run.tasks.restore(refs), "Restored", "Was not in the trash")
+    restored = run.tasks.restore_archived(refs) if archived else run.tasks.restore(refs)
+    run.render.changed("Restored", restored)
 
 
 def stats(
@@ -295,14 +291,6 @@ def stats(
     """
     run = current_run(ctx)
     run.render.stats(run.tasks.stats(run.today(), days, run.time_zone))
-
-
-def _show_changed(
-    run: Run, tasks: ChangedTasks, outcome: str, unchanged: str, *, as_array: bool = True
-) -> None:
-    """Show what became of each task; it may have been so already."""
-    outcomes = [unchanged if task.id in tasks.unchanged else outcome for task in tasks]
-    run.render.changed(outcomes, tasks, as_array=as_array)
 
 
 def _may_delete(run: Run, refs: Sequence[TaskRef]) -> bool:

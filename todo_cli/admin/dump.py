@@ -1,0 +1,220 @@
+"""What a backup is: a dump of rows, and a manifest beside it that says what the dump holds.
+
+The dump is one of `pg_dump`, and holds rows of this program's tables and nothing else: no
+statement of it is ever run. What `pg_restore` makes of it is read here line by line, and whatever
+is no row refuses the whole dump.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from todo_cli.admin import client_programs
+from todo_cli.admin.unfinished import checksum, size
+from todo_cli.errors import Refused
+
+FORMAT = "todo-backup"
+VERSION = 2
+SUFFIX = ".manifest.json"
+
+REVISION_TABLE = "public.alembic_version"
+"""In the dump so that it can be compared with the manifest; the migrations write it."""
+PUBLIC_TABLES = ("alembic_version", "users", "accounts", "tasks", "tasks_archive")
+"""The tables of `public` whose rows are in a backup. Of the schema `todo_auth` all of them are."""
+LIVE_SECRETS = ("public.sessions", "public.verifications", "todo_auth.sign_in_attempts")
+"""The tables that come back empty: who reads a row of them could log in with it as somebody."""
+
+CHUNK_BYTES = 64 * 1024
+_LISTED = re.compile(r"\d+; \d+ \d+ TABLE DATA (\w+) (\w+) .*")
+_COPY = re.compile(rb'COPY (\w+)\.(\w+) \(([\w", ]+)\) FROM stdin;\n')
+_HARMLESS = re.compile(
+    rb"\n|--.*\n|SET \w+ = [^;]+;\n|SELECT pg_catalog\.set_config\('search_path', '', false\);\n"
+    rb"|\\(un)?restrict \w+\n"
+)
+"""What `pg_restore` writes around the rows: nothing of it is run."""
+_END = b"\\.\n"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a backup holds: `tables` has the rows of each.
+
+    `left_out` has the tables whose rows are not in it, `roles` the log-in roles of people.
+    """
+
+    format: str
+    version: int
+    created_at: str
+    database: str
+    server_version: str
+    revision: str
+    bytes: int
+    sha256: str
+    tables: dict[str, int]
+    left_out: list[str]
+    roles: list[str]
+
+
+@dataclass(frozen=True)
+class TableRows:
+    """The rows of a table, as COPY writes them: some lines at a time, to be read once."""
+
+    name: str
+    columns: list[str]
+    chunks: Iterator[list[bytes]]
+
+
+def manifest_path(file: Path) -> Path:
+    return file.with_name(file.name + SUFFIX)
+
+
+def read_manifest(file: Path) -> Manifest:
+    """The manifest beside a backup.
+
+    Raises:
+        Refused: file or manifest is not there, or is not this program's.
+    """
+    path = manifest_path(file)
+    for needed in (file, path):
+        if not needed.is_file():
+            raise Refused(
+                f"{needed} is not there.", hint="A backup is two files: FILE and FILE" + SUFFIX
+            )
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if (document["format"], document["version"]) != (FORMAT, VERSION):
+            raise Refused(
+                f"{path} is the manifest of another program, or of another version of it."
+            )
+        manifest = Manifest(**document)
+        _require_sense(manifest)
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
+        raise Refused(
+            f"{path} is not the manifest of a backup.", hint="Take the one that was made with it."
+        ) from error
+    return manifest
+
+
+def _require_sense(manifest: Manifest) -> None:
+    """Raises ValueError, TypeError or AttributeError where a field is not what it should be."""
+    counts = {str(table): int(rows) for table, rows in manifest.tables.items()}
+    names = [str(role) for role in manifest.roles]
+    if (counts, names) != (manifest.tables, manifest.roles) or "public.tasks" not in counts:
+        raise ValueError
+    if not re.fullmatch(r"\w+", manifest.revision) or not all(map(_is_kept, counts)):
+        raise ValueError
+
+
+def _is_kept(table: str) -> bool:
+    schema, _, name = table.partition(".")
+    is_ours = name in PUBLIC_TABLES if schema == "public" else schema == "todo_auth"
+    return is_ours and table not in LIVE_SECRETS and bool(re.fullmatch(r"\w+", name))
+
+
+def require_whole(file: IO[bytes], manifest: Manifest, environ: Mapping[str, str]) -> None:
+    """See that the file is the one of its manifest, and can be read to its end.
+
+    Raises:
+        Refused: it is not, or it holds something other than the rows of this program's tables.
+    """
+    if size(file) != manifest.bytes or checksum(file) != manifest.sha256:
+        raise Refused(
+            "The file is not the one that its manifest describes: cut short, or altered.",
+            hint="Take another copy of the backup.",
+        )
+    verify(file, manifest.tables, manifest.revision, environ)
+
+
+def verify(
+    file: IO[bytes], tables: Mapping[str, int], revision: str, environ: Mapping[str, str]
+) -> None:
+    """See that a dump is of the revision, holds as many rows as were counted, and nothing else.
+
+    Raises:
+        Refused: it does not.
+    """
+    for line in _contents(file, environ):
+        listed = _LISTED.fullmatch(line)
+        if listed is None or f"{listed[1]}.{listed[2]}" not in tables:
+            raise _foreign(line)
+    found = dict.fromkeys(tables, 0)
+    for table in read_tables(file, environ):
+        if table.name not in found:
+            raise _foreign(f"rows of {table.name}")
+        for lines in table.chunks:
+            found[table.name] += len(lines)
+            if table.name == REVISION_TABLE and lines != [f"{revision}\n".encode()]:
+                raise Refused("The backup is of another revision than its manifest says.")
+    require_counts(found, tables)
+
+
+def require_counts(found: Mapping[str, int], expected: Mapping[str, int]) -> None:
+    for table, rows in expected.items():
+        if found.get(table) != rows:
+            raise Refused(
+                f"{table} should have {rows:,} rows, and has {found.get(table, 0):,}.",
+                hint="The backup is not complete; keep an older one.",
+            )
+
+
+def _foreign(what: str) -> Refused:
+    return Refused(
+        f"The backup holds something other than rows of this program's tables: {what.strip()}",
+        hint="Do not restore it: somebody has altered it. Take another copy.",
+    )
+
+
+def _contents(file: IO[bytes], environ: Mapping[str, str]) -> list[str]:
+    """The entries of the table of contents, as `pg_restore --list` names them."""
+    _rewind(file)
+    arguments = ["--list"]
+    with client_programs.program("pg_restore", arguments, environ=environ, stdin=file) as running:
+        assert running.stdout is not None
+        listed = running.stdout.read().decode("utf-8", "replace")
+    return [line for line in listed.splitlines() if line and not line.startswith(";")]
+
+
+def read_tables(file: IO[bytes], environ: Mapping[str, str]) -> Iterator[TableRows]:
+    """The tables of a dump, one after another; the rows of each are read before the next one.
+
+    Raises:
+        Refused: the dump cannot be read, or holds something else.
+    """
+    _rewind(file)
+    arguments = ["--data-only", "--file=-"]
+    with client_programs.program("pg_restore", arguments, environ=environ, stdin=file) as running:
+        assert running.stdout is not None
+        script = running.stdout
+        while line := script.readline():
+            copied = _COPY.fullmatch(line)
+            if copied is not None:
+                schema, table, columns = (group.decode() for group in copied.groups())
+                names = [column.strip().strip('"') for column in columns.split(",")]
+                yield TableRows(f"{schema}.{table}", names, _chunks(script))
+            elif not _HARMLESS.fullmatch(line):
+                raise _foreign(line.decode("utf-8", "replace"))
+
+
+def _chunks(script: IO[bytes]) -> Iterator[list[bytes]]:
+    """The rows up to the end of the table; what follows is left to read."""
+    lines: list[bytes] = []
+    read = 0
+    while (line := script.readline()) and line != _END:
+        lines.append(line)
+        read += len(line)
+        if read >= CHUNK_BYTES:
+            yield lines
+            lines, read = [], 0
+    if lines:
+        yield lines
+
+
+def _rewind(file: IO[bytes]) -> None:
+    """To the beginning for the program that is given the file: the two share one position."""
+    os.lseek(file.fileno(), 0, os.SEEK_SET)
