@@ -74,12 +74,14 @@ def connected(
     *,
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
     lock_timeout_seconds: float | None = None,
+    unreached_seconds: float | None = None,
     needs_session: bool = False,
 ) -> Iterator[Connection]:
     """A connection in autocommit mode; tried again until the timeout where a fault may pass.
 
-    A statement in a transaction waits for somebody else's lock as long at most. With
-    `needs_session` a pooler is refused that gives each transaction another session.
+    A statement in a transaction waits for somebody else's lock as long at most. Nobody may accept
+    the connection for `unreached_seconds`: a few unless given. With `needs_session` a pooler is
+    refused that gives each transaction another session.
 
     Raises:
         Refused: a session was needed, and a pooler stands before the server.
@@ -89,7 +91,9 @@ def connected(
     try:
         with (
             faults.translated(),
-            _opened(url, timeout_seconds, needs_session=needs_session) as connection,
+            _opened(
+                url, timeout_seconds, unreached_seconds, needs_session=needs_session
+            ) as connection,
         ):
             connection.local_settings["lock_timeout"] = str(max(1, int(limit * 1000)))
             yield connection
@@ -132,9 +136,11 @@ def _default_options() -> str:
     return (next(found, None) or b"").decode()
 
 
-def _opened(url: str, timeout_seconds: float, *, needs_session: bool) -> Connection:
+def _opened(
+    url: str, timeout_seconds: float, unreached_seconds: float | None, *, needs_session: bool
+) -> Connection:
     parameters = {**target.connection_parameters(url), "application_name": APPLICATION_NAME}
-    patience = Deadline(timeout_seconds)
+    patience = Deadline(timeout_seconds, unreached_seconds=unreached_seconds)
 
     def open_() -> Connection:
         # A single try takes as long as a sleeping compute needs to wake.

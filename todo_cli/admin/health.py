@@ -115,7 +115,12 @@ def examine(
     with ExitStack() as stack:
         started = time.perf_counter()
         connection = stack.enter_context(
-            connected(url, timeout_seconds=wait_seconds, lock_timeout_seconds=LOCK_SECONDS)
+            connected(
+                url,
+                timeout_seconds=wait_seconds,
+                lock_timeout_seconds=LOCK_SECONDS,
+                unreached_seconds=wait_seconds,
+            )
         )
         spent = time.perf_counter() - started
         checks = [] if data_dir is None else [_disk(data_dir, held)]

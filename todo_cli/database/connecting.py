@@ -11,15 +11,16 @@ import logging
 import math
 import queue
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from time import monotonic
 from typing import Any, TypeVar
 
 import psycopg
-from psycopg import waiting
-from psycopg.abc import PQGen
-from psycopg.conninfo import conninfo_attempts
+from psycopg import generators, waiting
+from psycopg.abc import PQGen, PQGenConn
+from psycopg.conninfo import conninfo_attempts, make_conninfo
 from psycopg.generators import send
+from psycopg.pq.abc import PGconn
 
 from todo_cli.database import faults
 
@@ -31,7 +32,16 @@ CONNECT_TIMEOUT_SECONDS = 15
 SHORTEST_CONNECT_TIMEOUT_SECONDS = 2
 """As in libpq, which takes less for this."""
 
+MAX_UNREACHED_SECONDS = 4
+"""How long to look up a host and to try until it accepts a connection. Whoever has to wake first,
+as a Neon compute, has accepted the connection by then: its proxy does so at once."""
+
 NO_ANSWER = "connection timeout expired: no answer in time"
+NOT_ACCEPTED = "the host did not accept the connection in time"
+NOT_RESOLVED = "failed to resolve host: no answer in time"
+
+POLL_SECONDS = 0.1
+"""How often a wait looks for Ctrl-C, as in psycopg."""
 
 # psycopg warns of each error that it meets while it cleans up after another; a person would read
 # that on stderr, beside the one line that says what happened.
@@ -39,14 +49,27 @@ logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
 
 class Deadline:
-    """A moment on the monotonic clock."""
+    """A moment on the monotonic clock, and how long a server may be out of reach until then."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, *, unreached_seconds: float | None = None) -> None:
         self._at = monotonic() + seconds
+        self._unreached_seconds = (
+            MAX_UNREACHED_SECONDS if unreached_seconds is None else unreached_seconds
+        )
+        self.note_reached()
 
     @property
     def remaining_seconds(self) -> float:
         return max(0.0, self._at - monotonic())
+
+    @property
+    def unreached_seconds(self) -> float:
+        """How much longer the server may be out of reach."""
+        return max(0.0, self._unreached_until - monotonic())
+
+    def note_reached(self) -> None:
+        """The server was there just now: count anew how long it is out of reach."""
+        self._unreached_until = monotonic() + self._unreached_seconds
 
 
 class Pipeline(psycopg.Pipeline):
@@ -122,19 +145,64 @@ def connect(
             refuse in the same words, and a password would count as tried several times.
     """
     failure: psycopg.OperationalError | None = None
-    for attempt in _attempts(parameters, deadline):
+    attempts = _attempts(parameters, deadline)
+    for number, attempt in enumerate(attempts):
         try:
-            return kind.connect(
-                autocommit=True,
-                prepare_threshold=None,
-                **{**attempt, "connect_timeout": _connect_timeout(attempt, deadline)},
-            )
+            connection = kind(_opened(attempt, deadline, addresses_left=len(attempts) - number))
         except psycopg.OperationalError as error:
             failure = error
             if faults.is_final(error) or not deadline.remaining_seconds:
                 break
+        else:
+            connection.autocommit = True
+            connection.prepare_threshold = None
+            return connection
     assert failure is not None
     raise failure
+
+
+def _opened(parameters: Mapping[str, Any], deadline: Deadline, *, addresses_left: int) -> PGconn:
+    """Open a connection at one address, which gets its share of the time to accept one."""
+    limit = min(deadline.unreached_seconds, MAX_UNREACHED_SECONDS) / addresses_left
+    timeout = _connect_timeout(parameters, deadline)
+    opening = accepted_in_time(
+        generators.connect(make_conninfo("", **parameters)), Deadline(limit), deadline.note_reached
+    )
+    with contextlib.closing(opening):
+        try:
+            opened: PGconn = waiting.wait_conn(opening, interval=POLL_SECONDS, timeout=timeout)
+        except psycopg.OperationalError as error:
+            if _is_wait_timeout(error):
+                raise psycopg.errors.ConnectionTimeout(NO_ANSWER) from None
+            raise
+    return opened
+
+
+def accepted_in_time(
+    opening: PQGenConn[T], limit: Deadline, note_reached: Callable[[], None]
+) -> PQGenConn[T]:
+    """libpq's steps of connecting, given up where the host has not accepted until the limit.
+
+    `note_reached` is called at the end of what the host has accepted, however that ended.
+
+    Raises:
+        psycopg.OperationalError: it has not, or libpq's own error.
+    """
+    is_accepted = False
+    try:
+        step = next(opening)
+        while True:
+            ready = yield step
+            if not ready and not is_accepted and not limit.remaining_seconds:
+                raise psycopg.OperationalError(NOT_ACCEPTED)
+            step = opening.send(ready)
+            is_accepted = is_accepted or bool(ready)
+    except StopIteration as end:
+        opened: T = end.value
+        return opened
+    finally:
+        if is_accepted:
+            note_reached()
 
 
 def _connect_timeout(parameters: Mapping[str, Any], deadline: Deadline) -> int:
@@ -162,9 +230,9 @@ def _attempts(parameters: Mapping[str, str], deadline: Deadline) -> list[dict[st
 
     threading.Thread(target=look_up, name="todo-resolver", daemon=True).start()
     try:
-        answer = answers.get(timeout=deadline.remaining_seconds)
+        answer = answers.get(timeout=min(deadline.remaining_seconds, deadline.unreached_seconds))
     except queue.Empty:
-        raise psycopg.OperationalError("failed to resolve host: no answer in time") from None
+        raise psycopg.OperationalError(NOT_RESOLVED) from None
     if isinstance(answer, BaseException):
         raise answer
     return answer

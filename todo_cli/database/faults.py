@@ -40,13 +40,15 @@ class TransientFault(Exception):
     """A fault that trying again may mend. `final` is what to raise when it did not.
 
     `is_stale` is set where the connection was an old one that may have died unnoticed: a new one
-    may do at once.
+    may do at once. `is_unreached` says that nobody accepted the connection, which is tried again
+    for a few seconds only.
     """
 
-    def __init__(self, final: TodoError, retry: Retry) -> None:
+    def __init__(self, final: TodoError, retry: Retry, *, is_unreached: bool = False) -> None:
         super().__init__(final.message)
         self.final = final
         self.retry = retry
+        self.is_unreached = is_unreached
         self.is_stale = False
 
 
@@ -58,9 +60,24 @@ class Fault:
     error: type[TodoError]
     message: str
     hint: str | None = None
+    is_unreached: bool = False
 
 
 _UNREACHABLE = Fault(Retry.SOON, DatabaseUnreachable, "The database cannot be reached.")
+_NOT_THERE = Fault(
+    Retry.SOON,
+    DatabaseUnreachable,
+    "No database server accepts connections at the address of the URL.",
+    "See that the server runs; check the host and the port in the URL.",
+    is_unreached=True,
+)
+_NO_ROUTE = Fault(
+    Retry.SOON,
+    DatabaseUnreachable,
+    "The database's host does not answer.",
+    "Check the network; check the host and the port in the URL.",
+    is_unreached=True,
+)
 _STARTING = Fault(Retry.SOON, DatabaseUnreachable, "The database is starting or stopping.")
 _CUT = Fault(Retry.SOON, DatabaseUnreachable, "The connection to the database was cut.")
 _BUSY = Fault(
@@ -228,13 +245,18 @@ BY_TEXT: dict[str, Fault] = {
     "the database system is": _STARTING,
     "server login has been failing": _STARTING,
     "client_login_timeout": _STARTING,
-    "connection refused": _UNREACHABLE,
-    "no such file or directory": _UNREACHABLE,
+    "connection refused": _NOT_THERE,
+    "no such file or directory": _NOT_THERE,
+    "no route to host": _NO_ROUTE,
+    "network is unreachable": _NO_ROUTE,
+    "host is down": _NO_ROUTE,
+    "did not accept the connection": _NO_ROUTE,
     "failed to resolve host": Fault(
         Retry.ONCE,
         DatabaseUnreachable,
         "The database's host name is not known.",
         "Check the network and the database URL.",
+        is_unreached=True,
     ),
     "terminating connection": _CUT,
     "server closed the connection unexpectedly": _CUT,
@@ -316,7 +338,9 @@ def translation(error: BaseException | None) -> Exception:
     """The `TodoError` or `TransientFault` that a driver's error stands for."""
     fault = _fault_of(error)
     final = fault.error(fault.message, hint=fault.hint)
-    return final if fault.retry is Retry.NEVER else TransientFault(final, fault.retry)
+    if fault.retry is Retry.NEVER:
+        return final
+    return TransientFault(final, fault.retry, is_unreached=fault.is_unreached)
 
 
 def is_final(error: BaseException | None) -> bool:

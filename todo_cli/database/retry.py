@@ -34,6 +34,8 @@ def retry(
 ) -> T:
     """Go on after a first failed try until the work succeeds, a fault is final, or time is over.
 
+    Where nobody accepts a connection, time is over sooner: see `Deadline.unreached_seconds`.
+
     The work must be safe to repeat: every statement of the repository is.
 
     Raises:
@@ -52,9 +54,9 @@ def retry(
             before_retry(fault)
 
     retrying = Retrying(
-        retry=retry_if_exception(_is_worth_another_try()),
+        retry=retry_if_exception(_is_worth_another_try(deadline)),
         wait=lambda state: _pause(state, deadline),
-        stop=lambda _: deadline.remaining_seconds <= SHORTEST_TRY_SECONDS,
+        stop=lambda state: _seconds_left(_fault_of(state), deadline) <= SHORTEST_TRY_SECONDS,
         before_sleep=announce,
         reraise=True,
     )
@@ -64,12 +66,14 @@ def retry(
         raise fault.final from fault
 
 
-def _is_worth_another_try() -> Callable[[BaseException], bool]:
+def _is_worth_another_try(deadline: Deadline) -> Callable[[BaseException], bool]:
     seen_once: set[str] = set()
 
     def judge(error: BaseException) -> bool:
         if not isinstance(error, TransientFault):
             return False
+        if not error.is_unreached:
+            deadline.note_reached()
         if error.retry not in (Retry.ONCE, Retry.ONCE_SLOWLY):
             return True
         is_first = error.final.message not in seen_once
@@ -85,7 +89,13 @@ def _pause(state: RetryCallState, deadline: Deadline) -> float:
     if fault is None or fault.is_stale:
         return 0.0
     is_slow = fault.retry in (Retry.SLOWLY, Retry.ONCE_SLOWLY)
-    return min((_SLOWLY if is_slow else _SOON)(state), deadline.remaining_seconds / 2)
+    return min((_SLOWLY if is_slow else _SOON)(state), _seconds_left(fault, deadline) / 2)
+
+
+def _seconds_left(fault: TransientFault | None, deadline: Deadline) -> float:
+    if fault is None or not fault.is_unreached:
+        return deadline.remaining_seconds
+    return min(deadline.remaining_seconds, deadline.unreached_seconds)
 
 
 def _fault_of(state: RetryCallState) -> TransientFault | None:

@@ -246,7 +246,9 @@ class Database:
 
     def _persistently(self, work: Callable[[Session], T], *, writes: bool) -> T:
         """Do the work until it succeeds, a fault is final, or the time is over."""
-        deadline = Deadline(self._timeout_seconds)
+        # A server that `revive` starts may need longer than one that just is not there.
+        unreached_seconds = None if self._revive is None else self._timeout_seconds
+        deadline = Deadline(self._timeout_seconds, unreached_seconds=unreached_seconds)
         # Read by the thread that draws, hence not from what belongs to this one.
         progress = _Progress()
         with self._waiting(progress.describe):
