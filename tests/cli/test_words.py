@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -114,6 +115,12 @@ def test_help_is_the_same_as_a_command_and_as_an_option(cli: Cli) -> None:
     assert ok(cli("help")) == ok(cli("--help"))
     for command in ("add", "db", "db backup"):
         assert ok(cli("help", *command.split())) == ok(cli(*command.split(), "--help"))
+
+
+def test_help_speaks_of_no_types_of_python(cli_here: Cli) -> None:
+    for path in _paths():
+        text = ok(cli_here(*path.split()[1:], "--help"))
+        assert not re.search(r"<(list|str|int|path|TaskRef)|\.\.\.[]}]\.\.\.", text), path
 
 
 def test_the_version_as_a_command(cli: Cli) -> None:

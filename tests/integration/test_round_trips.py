@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -74,6 +75,29 @@ def test_toggle_is_two_round_trips(cli: Cli, proxy: WireProxy, database_url: str
     url = through(proxy, database_url)
     assert cli("toggle", "1", environ={"TODO_DATABASE_URL": url}).exit_code == 0
     assert proxy.stats.round_trips == 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["register", "--credential-store=file"],
+        ["login", "--credential-store=file"],
+        ["passwd"],
+        ["rm", "--permanent", "1"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_question_costs_one_round_trip_before_it(
+    cli_here: Cli, proxy: WireProxy, database_url: str, words: list[str]
+) -> None:
+    """What would be asked in vain is found out first. Here nobody answers."""
+    cli_here("add", "one")
+    environ = {"TODO_DATABASE_URL": through(proxy, database_url)}
+    if words[0] in ("register", "login"):
+        environ["TODO_SESSION_TOKEN"] = ""
+    asked = cli_here(*words, columns=80, environ=environ)
+    assert asked.exit_code in (1, 2) and re.search(r"(: |\[y/N\] )", asked.stderr)
+    assert proxy.stats.round_trips == 1
 
 
 @pytest.mark.parametrize("statement", ["select 1", "select 1 / 0"])

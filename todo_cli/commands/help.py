@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from typer._click.formatting import HelpFormatter
@@ -10,6 +11,9 @@ MAX_WIDTH = 120
 """Longer lines are hard to read."""
 MARGIN = 2
 
+_PYTHON_TYPE = re.compile(r" <(list\[)?\w+\]?>$")
+"""What Typer shows behind an argument's name: `<list[TaskRef]>`."""
+
 
 class Help(HelpFormatter):
     """Lays out one help text for a terminal of so many columns."""
@@ -17,8 +21,12 @@ class Help(HelpFormatter):
     def __init__(self, columns: int) -> None:
         super().__init__(width=min(columns, MAX_WIDTH) - MARGIN)
 
+    def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
+        super().write_usage(prog, args.replace("...}...", "}..."), prefix)  # Typer adds its own
+
     def write_dl(
         self, rows: Sequence[tuple[str, str]], col_max: int = 30, col_spacing: int = 2
     ) -> None:
+        rows = [(_PYTHON_TYPE.sub("", name), meaning) for name, meaning in rows]
         # In 40 columns the names may not take 30: what they mean would have 8.
         super().write_dl(rows, min(col_max, self.width // 3), col_spacing)
