@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
@@ -44,7 +45,15 @@ TASK_FIELDS = (
     "deleted_at",
 )
 _JSON_TYPES = (bool, int, float, str, list, dict)
-MOST_CHART_ROWS = 31
+MAX_CHANGED_SHOWN = 20
+"""So many tasks that were changed have a line on a terminal; the others are counted."""
+MIN_CHART_ROWS = 5
+MIN_BAR_WIDTH, MAX_BAR_WIDTH = 6, 30
+DAYS_OF_A_YEAR = 365
+DEFAULT_HEIGHT = 24
+"""Lines of a terminal that does not say how many it has."""
+DESCRIPTION_MARK = " ¶"
+"""Behind the title of a task with a description, in a table."""
 MIN_TITLE_WIDTH = 10
 COLUMN_GAP = 2
 _BOLD, _DIM, _CYAN, _DIM_CYAN = "1", "2", "36", "2;36"
@@ -109,13 +118,16 @@ class Renderer:
         else:
             self.changed("Added", tasks, as_array=isinstance(added, list))
 
-    def changed(self, verb: str, tasks: Sequence[Task], *, as_array: bool = True) -> None:
-        """What a command changed: a line each on a terminal, records on a pipe."""
+    def changed(
+        self, outcomes: str | Sequence[str], tasks: Sequence[Task], *, as_array: bool = True
+    ) -> None:
+        """What became of tasks, of all or of each: lines on a terminal, records on a pipe."""
         if self._json:
             documents = [task_document(task) for task in tasks]
             self._document(documents if as_array else documents[0])
         elif self.is_terminal:
-            self._changed_lines(verb, tasks)
+            each = [outcomes] * len(tasks) if isinstance(outcomes, str) else outcomes
+            self._changed_lines(each, tasks)
         else:
             self.records(tasks)
 
@@ -168,26 +180,29 @@ class Renderer:
         with_status = query.state is TaskState.ALL
         heading = _time_heading(query) if width >= NARROW else ""
         titles = [printable(task.title) for task in tasks]
+        marks = [DESCRIPTION_MARK if task.description else "" for task in tasks]
         times = [relative_time(_time_shown(task, query), self._now) for task in tasks]
         number_width = max(len(str(task.number)) for task in tasks)
         time_width = max(len(heading), *map(len, times))
         taken = number_width + COLUMN_GAP
         taken += (1 + COLUMN_GAP) * with_status + (time_width + COLUMN_GAP) * bool(heading)
         room = max(MIN_TITLE_WIDTH, width - taken)
-        title_width = min(room, max(len("Task"), *map(cell_len, titles)))
+        widths = [cell_len(title) + len(mark) for title, mark in zip(titles, marks, strict=True)]
+        title_width = min(room, max(len("Task"), *widths))
 
-        def row(number: str, status: str, title: str, time: str) -> Iterator[str]:
+        def row(number: str, status: str, title: str, mark: str, time: str) -> Iterator[str]:
             yield number.rjust(number_width)
             if with_status:
                 yield status
-            yield _fitted(title, title_width)
+            yield _fitted(title, title_width, mark)
             if heading:
                 yield time.ljust(time_width)
 
         gap = " " * COLUMN_GAP
-        yield _styled(gap.join(row("#", " ", "Task", heading)), _BOLD, styled)
-        for task, title, time in zip(tasks, titles, times, strict=True):
-            number, *cells = row(str(task.number), "✓" if task.completed else "·", title, time)
+        yield _styled(gap.join(row("#", " ", "Task", "", heading)), _BOLD, styled)
+        for task, title, mark, time in zip(tasks, titles, marks, times, strict=True):
+            status = "✓" if task.completed else "·"
+            number, *cells = row(str(task.number), status, title, mark, time)
             faded = with_status and task.completed
             if faded:
                 last = _styled(gap.join(["", *cells]), _DIM, styled)
@@ -234,14 +249,18 @@ class Renderer:
                 local = instant.astimezone().strftime("%Y-%m-%d %H:%M")
                 yield name, f"{local} ({relative_time(instant, self._now)})"
 
-    def _changed_lines(self, verb: str, tasks: Sequence[Task]) -> None:
+    def _changed_lines(self, outcomes: Sequence[str], tasks: Sequence[Task]) -> None:
         console = self._console()
-        for task in tasks:
-            line = plain_text(f"{verb} ")
+        for outcome, task in zip(outcomes[:MAX_CHANGED_SHOWN], tasks, strict=False):
+            line = plain_text(f"{outcome} ")
             line.append(str(task.number), style="cyan")
             line.append(f"  {printable(task.title)}")
             line.truncate(console.width, overflow="ellipsis")
             console.print(line, no_wrap=True)
+        if len(tasks) > MAX_CHANGED_SHOWN:
+            counts = [f"{n:,} {outcome.lower()}" for outcome, n in Counter(outcomes).items()]
+            more = f"… and {len(tasks) - MAX_CHANGED_SHOWN:,} more. In all: {', '.join(counts)}."
+            console.print(plain_text(more), style="dim")
 
     # --- statistics ------------------------------------------------------------------------
 
@@ -262,11 +281,7 @@ class Renderer:
         from rich.progress_bar import ProgressBar
 
         console = self._console()
-        figures = plain_table(header=False)
-        figures.add_column(style="dim", no_wrap=True)
-        figures.add_column(justify="right", style="bold", no_wrap=True)
-        for name, value in _figures(stats, self._now):
-            figures.add_row(name, value)
+        figures = _figures_table(list(_figures(stats, self._now)), console.width)
         console.print(figures)
         bar = ProgressBar(
             total=1, completed=stats.completion_rate, width=min(40, console.width - 8)
@@ -275,7 +290,10 @@ class Renderer:
         rate.add_row(bar, f"{stats.completion_rate:.0%}")
         console.print(rate)
         console.print()
-        console.print(_chart(stats.by_day, console.width))
+        height = terminal_height(self._stdout, self._environ)
+        # Beside the figures: the rate, an empty line, the chart's heading, and the next prompt.
+        rows = max(MIN_CHART_ROWS, height - figures.row_count - 4)
+        console.print(_chart(stats.by_day, console.width, rows))
 
     # --- accounts --------------------------------------------------------------------------
 
@@ -511,24 +529,40 @@ def duration(seconds: float) -> str:
     return f"{seconds:.0f} seconds"
 
 
-def _chart(days: Sequence[DayCount], width: int) -> Table:
-    """Two bars a day, or a few days where there are many: created and completed."""
+def _figures_table(figures: Sequence[tuple[str, str]], width: int) -> Table:
+    """The figures in two columns where there is room, so that the chart has more lines."""
+    columns = 1 if width < NARROW else 2
+    lines = -(-len(figures) // columns)
+    table = plain_table(header=False)
+    for _ in range(columns):
+        table.add_column(style="dim", no_wrap=True)
+        table.add_column(justify="right", style="bold", no_wrap=True)
+    for line in range(lines):
+        table.add_row(*(text for figure in figures[line::lines] for text in figure))
+    return table
+
+
+def _chart(days: Sequence[DayCount], width: int, max_rows: int) -> Table:
+    """Two bars a day, or a few days where there are more than rows: created and completed."""
     from rich.bar import Bar
 
-    span = -(-len(days) // MOST_CHART_ROWS)
+    span = -(-len(days) // max_rows)
     rows = [days[start : start + span] for start in range(0, len(days), span)]
     counts = [(sum(d.created for d in row), sum(d.completed for d in row)) for row in rows]
     most = max(1, *(count for pair in counts for count in pair))
-    bar_width = max(6, min(30, (width - 24) // 2))
+    date_format = "%m-%d" if len(days) <= DAYS_OF_A_YEAR else "%Y-%m-%d"
+    texts = [row[0].date.strftime(date_format) for row in rows]
+    taken = len(texts[0]) + 2 * len(f"{most:,}") + 4 * COLUMN_GAP
+    bar_width = max(MIN_BAR_WIDTH, min(MAX_BAR_WIDTH, (width - taken) // 2))
     table = plain_table()
     table.add_column("Day" if span == 1 else "From", style="dim", no_wrap=True)
     table.add_column("Created", no_wrap=True)
     table.add_column("", justify="right", no_wrap=True)
-    table.add_column("Completed", no_wrap=True)
+    table.add_column("Completed" if width >= NARROW else "Done", no_wrap=True)
     table.add_column("", justify="right", no_wrap=True)
-    for row, (created, completed) in zip(rows, counts, strict=True):
+    for text, (created, completed) in zip(texts, counts, strict=True):
         table.add_row(
-            row[0].date.strftime("%m-%d") if span == 1 else row[0].date.isoformat(),
+            text,
             Bar(most, 0, created, width=bar_width, color="cyan"),
             f"{created:,}" if created else "",
             Bar(most, 0, completed, width=bar_width, color="green"),
@@ -569,13 +603,14 @@ def _time_shown(task: Task, query: TaskQuery) -> datetime:
     return shown.get(query.state) or task.created_at
 
 
-def _fitted(text: str, width: int) -> str:
-    """Text in exactly so many columns: cut with an ellipsis, or filled with spaces."""
+def _fitted(text: str, width: int, mark: str = "") -> str:
+    """Text and mark in exactly so many columns: the text cut with an ellipsis, or spaces behind."""
     from rich.cells import cell_len, set_cell_size
 
-    if cell_len(text) > width:
-        return set_cell_size(set_cell_size(text, width - 1) + "…", width)
-    return set_cell_size(text, width)
+    room = width - len(mark)
+    if cell_len(text) > room:
+        return set_cell_size(set_cell_size(text, room - 1) + "…", room) + mark
+    return set_cell_size(text + mark, width)
 
 
 def _styled(text: str, style: str, styled: bool) -> str:
@@ -630,3 +665,14 @@ def terminal_width(stream: TextIO, environ: Mapping[str, str]) -> int:
         return os.get_terminal_size(stream.fileno()).columns or 80
     except (OSError, ValueError):
         return shutil.get_terminal_size().columns
+
+
+def terminal_height(stream: TextIO, environ: Mapping[str, str]) -> int:
+    """The lines of the terminal that the stream is; where it is none, 24."""
+    lines = environ.get("LINES", "")
+    if lines.isdigit() and int(lines) > 0:
+        return int(lines)
+    try:
+        return os.get_terminal_size(stream.fileno()).lines or DEFAULT_HEIGHT
+    except (OSError, ValueError):
+        return DEFAULT_HEIGHT

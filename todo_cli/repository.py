@@ -7,7 +7,7 @@ statement bears repeating: inserts carry their identifiers, updates set and neve
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date
 from typing import Any, TypeVar
@@ -68,6 +68,14 @@ _ARCHIVED: Any = aliased(
 _RESTORE_ARCHIVED = sa.text("select * from todo_auth.restore_archived(:ids)").bindparams(
     sa.bindparam("ids", type_=ARRAY(sa.Uuid))
 )
+
+
+class ChangedTasks(list[Task]):
+    """Tasks as a change left them; `unchanged` are the ids of those that were so already."""
+
+    def __init__(self, tasks: Iterable[Task], unchanged: frozenset[UUID] = frozenset()) -> None:
+        super().__init__(tasks)
+        self.unchanged = unchanged
 
 
 class TaskRepository:
@@ -153,7 +161,7 @@ class TaskRepository:
         """
         return _in_order(refs, self._read(_lookup_statement(refs, Task)))
 
-    def set_completed(self, refs: Sequence[TaskRef], completed: bool) -> list[Task]:
+    def set_completed(self, refs: Sequence[TaskRef], completed: bool) -> ChangedTasks:
         """Mark every task done (or not done), or none of them. One round trip.
 
         Tasks that are so already are returned unchanged.
@@ -204,7 +212,7 @@ class TaskRepository:
 
     def edit(
         self, ref: TaskRef, changes: dict[str, Any], *, unchanged_since: Task | None = None
-    ) -> Task:
+    ) -> ChangedTasks:
         """Change `title` or `description` (None clears it) of one task. One round trip.
 
         Raises:
@@ -212,23 +220,23 @@ class TaskRepository:
             EditConflict: the task is no longer as `unchanged_since`; nothing was changed.
         """
         if unchanged_since is None:
-            return self._update([ref], **changes)[0]
+            return self._update([ref], **changes)
         seen = col(Task.updated_at) == unchanged_since.updated_at
-        edited = self._write(_update_statement([ref], changes, and_also=seen))
+        edited = self._change(_update_statement([ref], changes, and_also=seen))
         if not edited:
             self._explain([ref])
             now = self.get([ref])[0]
             if all(getattr(now, name) == value for name, value in changes.items()):
-                return now  # our own first try, whose answer was lost
+                return ChangedTasks([now])  # our own first try, whose answer was lost
             raise EditConflict(f"Task {unchanged_since.number} was changed meanwhile.")
-        return edited[0]
+        return edited
 
-    def trash(self, refs: Sequence[TaskRef]) -> list[Task]:
+    def trash(self, refs: Sequence[TaskRef]) -> ChangedTasks:
         """Move every task to the trash, or none. Those that lie there stay as they are."""
         when = sa.func.coalesce(col(Task.deleted_at), sa.func.now())
         return self._update(refs, from_trash=True, deleted_at=when)
 
-    def restore(self, refs: Sequence[TaskRef]) -> list[Task]:
+    def restore(self, refs: Sequence[TaskRef]) -> ChangedTasks:
         """Take every task out of the trash, or none. Those outside stay as they are."""
         return self._update(refs, from_trash=True, deleted_at=None)
 
@@ -306,9 +314,24 @@ class TaskRepository:
 
     def _update(
         self, refs: Sequence[TaskRef], *, from_trash: bool = False, **changes: Any
-    ) -> list[Task]:
-        statement = _update_statement(refs, changes, from_trash=from_trash)
-        return self._required(refs, self._write(statement), from_trash=from_trash)
+    ) -> ChangedTasks:
+        changed = self._change(_update_statement(refs, changes, from_trash=from_trash))
+        tasks = self._required(refs, changed, from_trash=from_trash)
+        return ChangedTasks(tasks, changed.unchanged)
+
+    def _change(self, statement: Any) -> ChangedTasks:
+        """Run an update that returns tasks and the present moment, which it stamps on a change."""
+        tries = 0
+
+        def work(session: Session) -> list[Any]:
+            nonlocal tries
+            tries += 1
+            return list(session.execute(statement, execution_options=_NO_SYNC))
+
+        rows = self._database.run(work, writes=True)
+        # After a cut, a task may be so already because of our own first try.
+        unchanged = [task.id for task, now in rows if tries == 1 and task.updated_at != now]
+        return ChangedTasks((task for task, _ in rows), frozenset(unchanged))
 
     def _write(self, statement: Any) -> list[Task]:
         return self._database.run(
@@ -484,7 +507,7 @@ def _update_statement(
     conditions = _chosen(refs, from_trash=from_trash)
     if and_also is not None:
         conditions.append(and_also)
-    return sa.update(Task).where(*conditions).values(**changes).returning(Task)
+    return sa.update(Task).where(*conditions).values(**changes).returning(Task, sa.func.now())
 
 
 def _lookup_statement(refs: Sequence[TaskRef], of: Any) -> sa.Executable:

@@ -144,6 +144,22 @@ def test_a_table_at_80_and_40_columns(cli: Cli) -> None:
     ]
 
 
+def test_a_table_shows_that_there_is_a_description(cli: Cli) -> None:
+    ok(cli("add", "short", "-d", "about it"))
+    ok(cli("add", "long " * 30, "-d", "about it"))
+    ok(cli("add", "宽字符很宽" * 10, "-d", "about it"))
+    ok(cli("add", "none"))
+    assert lines_of(cli, 40) == [
+        "#     Task",
+        "4  ·  none",
+        "3  ·  宽字符很宽宽字符很宽宽字符很宽 … ¶",
+        "2  ·  long long long long long long l… ¶",
+        "1  ·  short ¶",
+    ]
+    for words in (["list"], ["list", "--json"], ["list", "--jsonl"]):
+        assert "¶" not in ok(cli(*words))
+
+
 def lines_of(cli: Cli, columns: int) -> list[str]:
     table = ok(cli("list", "--all", columns=columns, environ={"NO_COLOR": "1"}))
     return [line.rstrip() for line in table.splitlines()]
@@ -208,6 +224,40 @@ def test_there_and_back(cli: Cli) -> None:
         ("restore", "pending"),
     ):
         assert ok(cli(command, "1")).split("\t")[1] == status
+
+
+PLAIN = {"NO_COLOR": "1"}
+
+
+def test_a_terminal_is_told_what_became_of_each(cli: Cli) -> None:
+    ok(cli("add", "-", stdin="one\ntwo\n"))
+    for words, said in (
+        (["done", "1"], ["Done 1  one"]),
+        (["done", "2", "1"], ["Done 2  two", "Already done 1  one"]),
+        (["toggle", "1"], ["Reopened 1  one"]),
+        (["toggle", "1", "2"], ["Done 1  one", "Reopened 2  two"]),
+        (["reopen", "1", "2"], ["Reopened 1  one", "Already pending 2  two"]),
+        (["restore", "1"], ["Was not in the trash 1  one"]),
+        (["rm", "1"], ["Removed 1  one"]),
+        (["rm", "1", "2"], ["Already in the trash 1  one", "Removed 2  two"]),
+        (["restore", "2"], ["Restored 2  two"]),
+        (["edit", "2", "--title", "two"], ["Unchanged 2  two"]),
+        (["edit", "2", "--title", "duo"], ["Edited 2  duo"]),
+    ):
+        assert ok(cli(*words, "-q", columns=80, environ=PLAIN)).splitlines() == said
+
+
+def test_many_end_in_one_line(cli: Cli) -> None:
+    ok(cli("add", "-", stdin="x\n" * 300))
+    ok(cli("done", "7", "299"))
+    numbers = [str(n) for n in range(1, 301)]
+    lines = ok(cli("done", *numbers, "-q", columns=80, environ=PLAIN)).splitlines()
+    assert len(lines) == 21
+    assert lines[6:8] == ["Already done 7  x", "Done 8  x"]
+    assert lines[-1] == "… and 280 more. In all: 298 done, 2 already done."
+    assert len(ok(cli("reopen", *numbers[:20], "-q", columns=80)).splitlines()) == 20
+    assert len(ok(cli("done", *numbers)).splitlines()) == 300
+    assert len(json.loads(ok(cli("done", *numbers, "--json")))) == 300
 
 
 def test_edit_sets_and_clears(cli: Cli) -> None:
@@ -389,6 +439,27 @@ def test_stats_in_every_form(cli: Cli) -> None:
         drawn = ok(cli("stats", columns=columns, environ={"NO_COLOR": "1"}))
         assert "█" in drawn
         assert max(map(len, drawn.splitlines())) <= columns
+
+
+@pytest.mark.parametrize("columns", [40, 80, 120])
+@pytest.mark.parametrize("days", ["1", "7", "30", "365", "3650"])
+def test_stats_fit_a_terminal(cli_here: Cli, columns: int, days: str) -> None:
+    ok(cli_here("add", "-", stdin="one\n" * 1_200))
+    ok(cli_here("done", "1"))
+    ok(cli_here("rm", "2"))
+    environ = {"NO_COLOR": "1", "LINES": "24"}
+    lines = ok(
+        cli_here("stats", "-q", "--days", days, columns=columns, environ=environ)
+    ).splitlines()
+    assert len(lines) < 24
+    assert max(map(len, lines)) <= columns
+    assert "1,199" in lines[-1] and "Pending" in lines[0]
+    tall = cli_here(
+        "stats", "-q", "--days", days, columns=columns, environ={**environ, "LINES": "60"}
+    )
+    assert len(ok(tall).splitlines()) <= 60
+    if days == "30":
+        assert len(ok(tall).splitlines()) > 30
 
 
 def test_stats_of_nothing(cli: Cli) -> None:

@@ -117,7 +117,14 @@ def test_an_edit_that_was_kept_is_no_conflict_with_itself(line: Line) -> None:
     before = line.tasks.get(ONE)[0]
     line.neon.pooled.cut(before_server_message=1)
     edited = line.tasks.edit(ONE[0], {"title": "new"}, unchanged_since=before)
-    assert edited.title == "new"
+    assert edited[0].title == "new"
+    assert line.neon.pooled.stats.cuts == 1
+
+
+def test_what_our_own_first_try_did_is_not_said_to_be_so_already(line: Line) -> None:
+    line.neon.pooled.cut(before_server_message=1)
+    done = line.tasks.set_completed(ONE, True)
+    assert (done[0].completed, done.unchanged) == (True, frozenset())
     assert line.neon.pooled.stats.cuts == 1
 
 

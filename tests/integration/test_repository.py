@@ -183,8 +183,8 @@ def test_toggle_flips_each(tasks: TaskRepository) -> None:
 
 def test_edit_clears_and_keeps(tasks: TaskRepository) -> None:
     tasks.add([("one", "about it")])
-    assert tasks.edit(ref(1), {"title": "uno"}).description == "about it"
-    assert tasks.edit(ref(1), {"description": None}).description is None
+    assert tasks.edit(ref(1), {"title": "uno"})[0].description == "about it"
+    assert tasks.edit(ref(1), {"description": None})[0].description is None
 
 
 def test_an_edit_of_what_somebody_changed_meanwhile_is_refused(tasks: TaskRepository) -> None:
@@ -337,3 +337,18 @@ def test_a_beginning_that_fits_many_hides_no_other_reference(tasks: TaskReposito
         tasks.set_completed([ref(40), shared], True)
     with pytest.raises(AmbiguousTask):
         tasks.get([ref(made[39].id), shared, ref(39)])
+
+
+def test_what_was_so_already_is_told_apart(tasks: TaskRepository) -> None:
+    added = tasks.add([("one", None), ("two", None)])
+    ids = {task.number: task.id for task in added}
+    both = [ref(1), ref(2)]
+    assert tasks.set_completed([ref(1)], True).unchanged == frozenset()
+    assert tasks.set_completed(both, True).unchanged == {ids[1]}
+    assert tasks.set_completed(both, True).unchanged == set(ids.values())
+    assert tasks.trash([ref(2)]).unchanged == frozenset()
+    assert tasks.trash(both).unchanged == {ids[2]}
+    assert tasks.restore([ref(1)]).unchanged == frozenset()
+    assert tasks.restore(both).unchanged == {ids[1]}
+    assert tasks.edit(ref(1), {"title": "one"}).unchanged == {ids[1]}
+    assert tasks.edit(ref(1), {"title": "uno"}).unchanged == frozenset()

@@ -24,6 +24,7 @@ from todo_cli.values import (
 
 if TYPE_CHECKING:
     from todo_cli.context import Run
+    from todo_cli.repository import ChangedTasks
 
 MOST_SHOWN = 10
 """So many tasks are named before they are deleted for good."""
@@ -93,8 +94,8 @@ def list_(
 ) -> None:
     """List tasks: pending ones unless told otherwise, newest first.
 
-    On a terminal, a table; on a pipe, tab-separated lines of number, status, title, the times it
-    was created, updated and completed, and its UUID.
+    On a terminal, a table, in which ¶ marks a task with a description. On a pipe, tab-separated
+    lines of number, status, title, the times it was created, updated and completed, and its UUID.
 
     \b
     Examples:
@@ -183,14 +184,14 @@ def edit(
     if description is not None:
         changes["description"] = clean_description(description)
     if changes:
-        run.render.changed("Edited", [run.tasks.edit(ref, changes)], as_array=False)
+        _show_changed(run, run.tasks.edit(ref, changes), "Edited", "Unchanged", as_array=False)
         return
     from todo_cli.commands.editor import edited_text
 
     before = run.tasks.get([ref])[0]
     with edited_text(run, before) as after:
-        edited = run.tasks.edit(ref, after, unchanged_since=before) if after else before
-    run.render.changed("Edited" if after else "Unchanged", [edited], as_array=False)
+        edited = run.tasks.edit(ref, after, unchanged_since=before) if after else [before]
+    run.render.changed("Edited" if after else "Unchanged", edited, as_array=False)
 
 
 def done(ctx: typer.Context, refs: Refs) -> None:
@@ -202,7 +203,7 @@ def done(ctx: typer.Context, refs: Refs) -> None:
       todo done 3 5 8
     """
     run = current_run(ctx)
-    run.render.changed("Done", run.tasks.set_completed(refs, True))
+    _show_changed(run, run.tasks.set_completed(refs, True), "Done", "Already done")
 
 
 def reopen(ctx: typer.Context, refs: Refs) -> None:
@@ -213,7 +214,7 @@ def reopen(ctx: typer.Context, refs: Refs) -> None:
       todo reopen 12
     """
     run = current_run(ctx)
-    run.render.changed("Reopened", run.tasks.set_completed(refs, False))
+    _show_changed(run, run.tasks.set_completed(refs, False), "Reopened", "Already pending")
 
 
 def toggle(ctx: typer.Context, refs: Refs) -> None:
@@ -224,7 +225,8 @@ def toggle(ctx: typer.Context, refs: Refs) -> None:
       todo toggle 12 13
     """
     run = current_run(ctx)
-    run.render.changed("Toggled", run.tasks.toggle(refs))
+    toggled = run.tasks.toggle(refs)
+    run.render.changed(["Done" if task.completed else "Reopened" for task in toggled], toggled)
 
 
 def rm(
@@ -245,7 +247,7 @@ def rm(
     """
     run = current_run(ctx)
     if not permanent:
-        run.render.changed("Removed", run.tasks.trash(refs))
+        _show_changed(run, run.tasks.trash(refs), "Removed", "Already in the trash")
         return
     if not yes and not _may_delete(run, refs):
         run.render.note("Nothing was deleted.")
@@ -269,8 +271,10 @@ def restore(
       todo restore --archived 7
     """
     run = current_run(ctx)
-    restored = run.tasks.restore_archived(refs) if archived else run.tasks.restore(refs)
-    run.render.changed("Restored", restored)
+    if archived:
+        run.render.changed("Restored", run.tasks.restore_archived(refs))
+    else:
+        _show_changed(run, run.tasks.restore(refs), "Restored", "Was not in the trash")
 
 
 def stats(
@@ -291,6 +295,14 @@ def stats(
     """
     run = current_run(ctx)
     run.render.stats(run.tasks.stats(run.today(), days, run.time_zone))
+
+
+def _show_changed(
+    run: Run, tasks: ChangedTasks, outcome: str, unchanged: str, *, as_array: bool = True
+) -> None:
+    """Show what became of each task; it may have been so already."""
+    outcomes = [unchanged if task.id in tasks.unchanged else outcome for task in tasks]
+    run.render.changed(outcomes, tasks, as_array=as_array)
 
 
 def _may_delete(run: Run, refs: Sequence[TaskRef]) -> bool:
