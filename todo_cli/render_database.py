@@ -35,8 +35,9 @@ class DatabaseRenderer(Renderer):
         return self._json
 
     def sql(self, text: str) -> None:
-        """Statements or another program's text, as they are."""
-        self._stdout.write(text if text.endswith("\n") else text + "\n")
+        """Statements or another program's text: in a file as they are, harmless on a terminal."""
+        shown = printable(text, keep="\n\t") if self._stdout.isatty() else text
+        self._stdout.write(shown if shown.endswith("\n") else shown + "\n")
 
     def rows(self, rows: Sequence[Mapping[str, Any]], *, nothing: str = "Nothing.") -> None:
         """Records of the same fields: a JSON array, a table, or tab-separated lines."""
@@ -91,7 +92,7 @@ class DatabaseRenderer(Renderer):
                 style=style,
             )
         console.print(table)
-        console.print(plain_text(f"{status}: {target}"), style="bold")
+        console.print(plain_text(printable(f"{status}: {target}")), style="bold")
 
     @contextmanager
     def progress(self, what: str) -> Iterator[Progress]:
@@ -118,7 +119,7 @@ class DatabaseRenderer(Renderer):
                     task,
                     completed=done,
                     total=total,
-                    description=now or what,
+                    description=printable(now or what),
                     figures=f"{done:,}{rate}",
                 )
 

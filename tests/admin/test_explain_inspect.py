@@ -129,3 +129,22 @@ def test_an_ordinary_role_is_told_that_it_sees_less(cli: Cli, ordinary_url: str)
     assert less.exit_code == 0
     assert "pg_read_all_stats" in less.stderr
     assert "pg_read_all_stats" not in cli("db", "inspect", "connections").stderr
+
+
+SORTED = {
+    "cache": lambda row: -(row["hits"] + row["reads"]),
+    "connections": lambda row: -row["connections"],
+    "long-running": lambda row: -row["seconds"],
+    "locks": lambda row: -row["seconds"],
+    "tables": lambda row: -row["total_bytes"],
+    "indexes": lambda row: (row["valid"], -row["bytes"]),
+    "statements": lambda row: -row["total_milliseconds"],
+}
+
+
+def test_every_section_begins_with_what_counts_most(cli: Cli, busy: Person) -> None:
+    found = json.loads(cli("db", "inspect", "--json").stdout)
+    assert set(found) == set(SORTED)
+    for section, rows in found.items():
+        assert rows == sorted(rows, key=SORTED[section]), section
+    assert len({row["hits"] for row in found["cache"]}) > 2

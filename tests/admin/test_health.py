@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,10 +17,15 @@ import psycopg
 import pytest
 
 from tests.conftest import Cli, Postgres
+from tests.support.maintenance import in_silence, seed
 from tests.support.people import Person, sign_up
-from tests.support.proxy import UnixUpstream, WireProxy
+from tests.support.proxy import UnixUpstream, WireProxy, through
 from todo_cli.admin import grants, health
+from todo_cli.admin.backup import backup
+from todo_cli.admin.explain import RUNS
 from todo_cli.admin.health import CheckStatus, Limits
+from todo_cli.admin.restore import restore
+from todo_cli.repository import pattern_statements
 
 PATIENT = Limits(connect_milliseconds=60_000, query_milliseconds=60_000, connections_ratio=1)
 """For a machine that does other things as well: nothing here depends on the time it takes."""
@@ -288,6 +294,32 @@ def test_a_look_costs_few_round_trips(
         assert troubles(url) == {}
         stats = proxy.stats
         assert stats.round_trips + stats.connection_round_trips <= 15
+
+
+def test_a_database_that_was_just_loaded_is_healthy(
+    database_url: str, empty_database_url: str, tmp_path: Path
+) -> None:
+    """One user has nearly all tasks: a plan that reads the whole table would fail."""
+    close(database_url)
+    seed(database_url, users=1, tasks=30_000)
+    seed(database_url, users=5, tasks=500, random_seed=2)
+    dump = tmp_path / "dump"
+    backup(database_url, dump, environ=os.environ, progress=in_silence)
+    restore(empty_database_url, dump, environ=os.environ, progress=in_silence)
+    for url in (database_url, empty_database_url):
+        assert troubles(url) == {}
+
+
+def test_the_patterns_are_the_statements_of_the_commands(
+    in_use: str, postgres: Postgres, alice: Person, server_socket_dir: Path
+) -> None:
+    with WireProxy(upstream=UnixUpstream(server_socket_dir)) as proxy:
+        troubles(through(proxy, in_use))
+        measured = [sql for sql in proxy.stats.queries if sql.startswith("explain (analyze")]
+    expected = [name for name, _ in pattern_statements(number=1)]
+    assert len(measured) == RUNS * len(expected)
+    assert sum("INSERT INTO tasks" in sql for sql in measured) == RUNS
+    assert sum("UPDATE tasks" in sql for sql in measured) == 3 * RUNS
 
 
 def test_looking_changes_nothing(in_use: str) -> None:

@@ -363,7 +363,7 @@ def _cache(facts: dict[str, Any], limits: Limits) -> Check:
         limits.cache_hit_ratio,
         "share",
         "of the blocks were in memory",
-        "The tables that people use do not fit: take a larger compute.",
+        "After a load it takes a while. If it lasts, the tables do not fit: take a larger compute.",
     )
 
 

@@ -30,14 +30,14 @@ class Section(StrEnum):
 
 
 CACHE: LiteralString = """
-select relname as table,
-    heap_blks_hit + coalesce(idx_blks_hit, 0) as hits,
-    heap_blks_read + coalesce(idx_blks_read, 0) as reads,
-    round((heap_blks_hit + coalesce(idx_blks_hit, 0))::numeric
-        / nullif(heap_blks_hit + coalesce(idx_blks_hit, 0)
-            + heap_blks_read + coalesce(idx_blks_read, 0), 0), 4)::float8 as hit_ratio
-from pg_catalog.pg_statio_user_tables
-order by 2 + 3 desc
+select *, round(hits::numeric / nullif(hits + reads, 0), 4)::float8 as hit_ratio
+from (
+    select relid::regclass::text as table,
+        heap_blks_hit + coalesce(idx_blks_hit, 0) as hits,
+        heap_blks_read + coalesce(idx_blks_read, 0) as reads
+    from pg_catalog.pg_statio_user_tables
+) as counted
+order by hits + reads desc, 1
 """
 CONNECTIONS: LiteralString = """
 select coalesce(usename, '(server)') as role, application_name as application,

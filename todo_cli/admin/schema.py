@@ -108,7 +108,8 @@ select jsonb_build_object(
             'definition', pg_get_functiondef(p.oid),
             'public', has_function_privilege('public', p.oid, 'execute'),
             'grants', (
-                select coalesce(jsonb_agg(grantee::regrole::text order by 1), '[]')
+                select coalesce(jsonb_agg(grantee::regrole::text
+                    order by grantee::regrole::text), '[]')
                 from aclexplode(proacl) where grantee not in (proowner, 0)
             )
         ) order by p.oid::regprocedure::text), '[]')

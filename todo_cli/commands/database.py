@@ -375,7 +375,7 @@ def backup(ctx: typer.Context, file: BackupFile) -> None:
     run = current_run(ctx)
     manifest = _back_up(run, named_target(run), file)
     _show_manifest(run, file, manifest)
-    run.render.note(f"Its rows are not in the backup: {', '.join(manifest.left_out)}")
+    run.render.note(f"Not in the backup are the rows of {', '.join(manifest.left_out)}.")
 
 
 @db.command(cls=TodoCommand)
