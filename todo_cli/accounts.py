@@ -17,7 +17,7 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from todo_cli.database.session import Call
+from todo_cli.database.session import Call, only
 from todo_cli.errors import (
     AddressTaken,
     AmbiguousSession,
@@ -54,7 +54,9 @@ _SCHEMA = Call(
     "select 'todo_auth.sign_up'::regproc, 'todo_auth.finish_sign_in'::regproc,"
     " 'todo_auth.change_password'::regproc"
 )
-_SALT = Call("select u.email, todo_auth.password_salt(u.email) as salt from public.users as u")
+_SALT = Call(
+    "select a.email, todo_auth.password_salt(a.email) as salt from todo_auth.own_account() as a"
+)
 _SALT_OF = "select todo_auth.password_salt(%(email)s) as salt"
 _ATTEMPT = "select todo_auth.attempt_sign_in(%(email)s, %(key)s, %(token)s)"
 _FINISH = "select * from todo_auth.finish_sign_in(%(token)s, %(user_agent)s)"
@@ -110,7 +112,7 @@ class Accounts:
             TooManyFailures: ten within 15 minutes, for an address with an account or without.
         """
         email = clean_email(email)
-        salt = self._database.call(Call(_SALT_OF, {"email": email}), as_nobody=True)[0]["salt"]
+        salt = only(self._database.call(Call(_SALT_OF, {"email": email}), as_nobody=True))["salt"]
         token = new_token()
         attempt = _attempt(email, password, salt, token)
         finish = Call(_FINISH, {"token": token, "user_agent": self._user_agent})
@@ -126,7 +128,7 @@ class Accounts:
             NotLoggedIn: nobody is.
         """
         rows = self._database.call(Call("select * from todo_auth.own_account()"))
-        return _account(rows[0])
+        return _account(only(rows))
 
     def sessions(self) -> list[AccountSession]:
         """The sessions of whoever is logged in, newest first; none holds its token."""
@@ -159,7 +161,7 @@ class Accounts:
         """End every session of the account; answer how many."""
         call = Call("select todo_auth.sign_out_everywhere() as count")
         rows = self._database.call(call, writes=True)
-        return int(rows[0]["count"])
+        return int(only(rows)["count"])
 
     def change_password(self, current: str, new: str) -> None:
         """Change the password and end the account's other sessions. Two round trips.
@@ -169,9 +171,9 @@ class Accounts:
             WrongPassword, TooManyFailures: as for logging in; nothing was changed.
         """
         new_hash = hash_password(clean_password(new))
-        rows = self._database.call(_SALT)
+        own = only(self._database.call(_SALT))
         token = new_token()
-        attempt = _attempt(rows[0]["email"], current, rows[0]["salt"], token)
+        attempt = _attempt(own["email"], current, own["salt"], token)
         change = Call(_CHANGE, {"token": token, "hash": new_hash})
         _settled(
             self._database.call(attempt, change, writes=True),

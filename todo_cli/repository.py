@@ -257,6 +257,8 @@ class TaskRepository:
         if missing:
             again = self._read(select(Task).where(col(Task.id).in_(missing)))
             restored |= {task.id: task for task in again}
+        if len(restored) < len(ids):
+            raise DatabaseFault("The tasks were not brought back.")
         return [restored[id_] for id_ in ids]
 
     def delete(self, refs: Sequence[TaskRef]) -> list[Task]:

@@ -17,6 +17,7 @@ import psycopg
 import pytest
 
 from tests.conftest import Cli, Postgres
+from tests.support.catalog import catalog_of
 from tests.support.maintenance import in_silence, seed
 from tests.support.people import Person, sign_up
 from tests.support.proxy import UnixUpstream, WireProxy, through
@@ -93,6 +94,16 @@ BREAKS = {
     "policies      ": ["create policy more on users for select to todo_app using (true)"],
     "policies       ": ["alter policy users_own on users using (true)"],
     "policies        ": ["drop policy users_own on users"],
+    "policies         ": ["alter policy users_own on users to todo_app"],
+    "missing_privileges": ["revoke update (title) on tasks from todo_app"],
+    "missing_privileges ": ["revoke select on users from todo_app"],
+    "missing_privileges  ": ["revoke usage on schema todo_auth from todo_app"],
+    "missing_privileges   ": ["revoke all on function todo_auth.own_account() from todo_app"],
+    "people_objects": ["set role todo_app", "select lo_create(0)"],
+    "people_objects ": [
+        "set role todo_app",
+        "alter default privileges revoke all on types from public",
+    ],
     **{
         f"policies on {table}": [f"create policy more on {table} using (true)"]
         for table in ("sessions", "accounts", "verifications")
@@ -137,9 +148,39 @@ def test_what_is_broken_is_found_and_nothing_else(in_use: str, broken: str) -> N
     assert troubles(in_use, dead_rows=1) == {check: status, **FOLLOWS.get(broken, {})}
 
 
-FOLLOWS = {"policies     ": {"patterns": "fail"}}
-"""A restrictive policy alone lets nobody see or write anything."""
-WARNINGS = ("constraint_validity", "seeded_data", "dead_rows_tasks", "dead_rows_tasks_archive")
+FOLLOWS = {
+    broken: {"patterns": "fail"}
+    for broken in ("policies     ", "missing_privileges", "missing_privileges  ")
+}
+"""With a restrictive policy alone, or without such a privilege, people's statements fail."""
+WARNINGS = (
+    "people_objects",
+    "constraint_validity",
+    "seeded_data",
+    "dead_rows_tasks",
+    "dead_rows_tasks_archive",
+)
+
+
+def test_an_upgrade_brings_back_what_people_need(in_use: str, cli: Cli) -> None:
+    """Also after the owner did what takes away the most."""
+    with psycopg.connect(in_use, autocommit=True) as connection:
+        before = catalog_of(connection)
+        for statement in (
+            "drop owned by todo_app",
+            "drop policy tasks_own on tasks",
+            "drop policy tasks_archive_maintenance on tasks_archive",
+            "alter policy users_own on users using (true)",
+        ):
+            connection.execute(statement.encode())
+        assert set(troubles(in_use)) == {"policies", "missing_privileges", "patterns"}
+        result = cli("db", "upgrade")
+        assert result.exit_code == 0
+        assert "Brought back: policy users_own\n" in result.stderr
+        assert "Brought back: todo_app on table tasks: update (title)\n" in result.stderr
+        assert troubles(in_use) == {}
+        assert sorted(catalog_of(connection)["policies"]) == sorted(before["policies"])
+        assert "Brought back" not in cli("db", "upgrade").stderr
 
 
 @pytest.mark.parametrize("power", ["bypassrls", "login"])

@@ -125,6 +125,9 @@ def test_a_long_index_build_is_told_of(empty_database_url: str) -> None:
         def applied(self, revision: migrate.Revision, *, is_upgrade: bool) -> None:
             applied.append((revision.revision, is_upgrade))
 
+        def repaired(self, what: str) -> None:
+            raise AssertionError(what)
+
         def building(self, progress: migrate.IndexProgress) -> None:
             assert progress.phase
             seen.set()

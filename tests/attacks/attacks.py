@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from typing import Any
 
 import psycopg
 
-from tests.attacks.scene import PASSWORD_OF_BOB, WAYS, Attacker
+from tests.attacks.scene import PASSWORD_OF_BOB, ROLE, WAYS, Attacker
 from todo_cli.accounts import derive_key, new_token
+from todo_cli.admin import expected
 
 Attack = Callable[[Attacker], str]
 ATTACKS: dict[str, Attack] = {}
@@ -336,6 +338,55 @@ def _(alice: Attacker) -> str:
     alice.run("reset role")
     alice.run("select * from tasks")
     return REFUSED
+
+
+@attack("drop owned, reassign owned, alter role and default privileges of todo_app")
+def _(alice: Attacker) -> str:
+    allowed = [
+        "drop owned by todo_app",
+        "drop owned by current_user",
+        "reassign owned by todo_app to todo_app",
+        "revoke all on function todo_auth.current_user_id() from todo_app",
+        "revoke all on tasks from todo_app",
+        "alter default privileges revoke all on tables from todo_app",
+        "alter default privileges grant all on tables to public",
+        "alter role todo_app set search_path = evil",
+        "alter role todo_app reset all",
+    ]
+    before = _what_todo_app_may(alice)
+    if alice.way == WAYS[0]:
+        alice.run("drop owned by current_user")
+        alice.run("drop owned by todo_app, current_user")
+        alice.run("reassign owned by todo_app to current_user")
+        alice.run("set role todo_app")
+    for statement in allowed:
+        alice.run(statement)
+    alice.all_refused(
+        "alter role todo_app login",
+        "alter role todo_app nologin",
+        "comment on role todo_app is 'evil'",
+        "alter policy users_own on users to todo_app",
+        f"drop owned by {ROLE}" if alice.way == WAYS[1] else "drop owned by todo",
+        "drop role todo_app",
+    )
+    alice.refused("alter role todo_app rename to evil", sqlstate="0A000")
+    assert _what_todo_app_may(alice) == before
+    for person in (alice.scene.bob, alice.scene.alice):
+        alice.connection.execute(
+            "select set_config('todo.session_token', %s, false)", (person.token,)
+        )
+        seen = alice.connection.execute("select email from users").fetchall()
+        assert seen == [(person.email,)], "somebody's own account is gone"
+    alice.run("alter default privileges revoke all on tables from public")
+    return "no policy, privilege or setting that others depend on is changed"
+
+
+def _what_todo_app_may(alice: Attacker) -> list[tuple[Any, ...]]:
+    """Its privileges, and every policy."""
+    return alice.scene.as_owner(
+        f"select jsonb_build_object('policies', {expected.FOUND_POLICIES},"
+        f" 'privileges', {expected.FOUND_PRIVILEGES})"  # constants
+    )
 
 
 # Laying things in the way

@@ -216,6 +216,36 @@ def test_the_password_is_changed(ada: Visitor) -> None:
     assert ada("passwd", "--password-stdin", stdin="one line\n").exit_code == 2
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        ["drop policy users_own on users"],
+        ["revoke all on users from todo_app"],
+        [
+            "create or replace function todo_auth.own_account() returns table (user_id uuid,"
+            " email text, name text, expires_at timestamptz) language sql as"
+            " 'select null::uuid, null::text, null::text, null::timestamptz where false'"
+        ],
+    ],
+    ids=["policy", "privilege", "function"],
+)
+def test_a_damaged_database_ends_no_command_in_a_traceback(
+    ada: Visitor, database_url: str, damage: list[str]
+) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        for statement in damage:
+            connection.execute(statement.encode())
+    for words, stdin in (
+        (["whoami"], ""),
+        (["sessions"], ""),
+        (["passwd", "--password-stdin"], f"{PASSWORD}\nbattery staple\n"),
+        (["logout", "--all"], ""),
+    ):
+        result = ada(*words, stdin=stdin)
+        assert "Traceback" not in result.stderr
+        assert result.exit_code == 0 or "hint: " in result.stderr.lower(), words
+
+
 def test_a_token_is_checked_before_it_is_kept(
     ada: Visitor, working_keyring: keyrings.WorkingKeyring
 ) -> None:

@@ -22,6 +22,7 @@ import psycopg
 from sqlalchemy import Index
 from sqlalchemy.schema import CreateIndex
 
+from todo_cli.admin import expected
 from todo_cli.admin.connect import MAINTENANCE, OWNER_HINT, Connection, connected, one
 from todo_cli.admin.explain import TARGETS, Explained, best_plans
 from todo_cli.admin.home import SCHEMA_HEAD
@@ -433,7 +434,7 @@ _HAS_SCHEMA: LiteralString = """
 select to_regclass('public.alembic_version') is not null
     and to_regclass('public.tasks') is not null
 """
-_SCHEMA: LiteralString = """
+_SCHEMA: LiteralString = f"""
 select jsonb_build_object(
     'revision', (select max(version_num) from public.alembic_version),
     'tables', (
@@ -451,12 +452,8 @@ select jsonb_build_object(
             where relnamespace = 'public'::regnamespace and relkind = 'r'
         ) and attnum > 0 and not attisdropped
     ),
-    'policies', (
-        select coalesce(jsonb_agg(jsonb_build_object(
-            'table', tablename, 'name', policyname, 'permissive', permissive,
-            'roles', roles, 'cmd', cmd, 'using', qual, 'check', with_check)), '[]')
-        from pg_catalog.pg_policies where schemaname = 'public'
-    ),
+    'policies', {expected.FOUND_POLICIES},
+    'privileges', {expected.FOUND_PRIVILEGES},
     'functions', (
         select coalesce(jsonb_agg(jsonb_build_object(
             'name', proname, 'definer', prosecdef, 'owner', pg_get_userbyid(proowner),
@@ -474,8 +471,25 @@ select jsonb_build_object(
         from pg_catalog.pg_constraint where connamespace = 'public'::regnamespace
     ),
     'triggers', (
-        select coalesce(jsonb_object_agg(tgname, tgenabled), '{}') from pg_catalog.pg_trigger
+        select coalesce(jsonb_object_agg(tgname, tgenabled), '{{}}') from pg_catalog.pg_trigger
         where tgrelid = to_regclass('public.tasks') and not tgisinternal
+    ),
+    'objects', (
+        -- What belongs to todo_app, or to a role that `todo db grant` made, by its mark.
+        select coalesce(jsonb_agg(distinct what order by what), '[]')
+        from (
+            select pg_describe_object(classid, objid, objsubid) || ' of ' || refobjid::regrole
+            from pg_catalog.pg_shdepend
+            where refclassid = 'pg_authid'::regclass and deptype = 'o'
+                and dbid in (
+                    0, (select oid from pg_catalog.pg_database where datname = current_database())
+                )
+                and refobjid in (
+                    select oid from pg_catalog.pg_roles
+                    where rolname = 'todo_app'
+                        or shobj_description(oid, 'pg_authid') = 'todo: for people'
+                )
+        ) as owned (what)
     ),
     'app', (
         select jsonb_build_object(
@@ -526,7 +540,7 @@ select jsonb_build_object(
         from pg_catalog.pg_roles where rolname = 'todo_app'
     )
 )
-"""
+"""  # noqa: S608  # constants of `expected`
 
 
 def schema_checks(connection: Connection) -> Iterator[Check]:
@@ -553,8 +567,22 @@ def schema_checks(connection: Connection) -> Iterator[Check]:
     yield _listed(
         "row_security", _unforced(facts), "lack row-level security", "todo db schema --format sql"
     )
-    yield _listed("policies", _wrong_policies(facts), "are not as expected", _POLICY_HINT)
+    yield _policies(facts)
     yield _app_role(facts)
+    yield _listed(
+        "missing_privileges",
+        expected.missing_privileges(facts["privileges"]),
+        "is denied to todo_app, so people's commands fail",
+        _REPAIR,
+    )
+    yield _listed(
+        "people_objects",
+        facts["objects"],
+        "belongs to a role that people can be, who may drop it",
+        "Give it to the tables' owner: reassign owned by ROLE to OWNER. Never drop what todo_app "
+        "owns: that also takes away its privileges.",
+        status=WARN,
+    )
     yield _listed(
         "people_privileges",
         facts["app"]["too_much"] if facts["app"] else [],
@@ -579,7 +607,7 @@ def schema_checks(connection: Connection) -> Iterator[Check]:
     yield _listed("triggers", off, "are missing or off", "alter table tasks enable trigger user")
 
 
-_POLICY_HINT = "Compare with migrations/README.md; drop what does not belong there."
+_REPAIR = "Bring it back with: todo db upgrade"
 _FUNCTION_HINT = (
     "A definer's function needs the tables' owner, a pinned search_path, and no PUBLIC."
 )
@@ -614,54 +642,24 @@ def _unforced(facts: dict[str, Any]) -> list[str]:
     return [table for table in (*FORCED, *SHIELDED) if is_loose(table)]
 
 
-def _wrong_policies(facts: dict[str, Any]) -> list[str]:
+def _policies(facts: dict[str, Any]) -> Check:
     """Policies on what is people's that are missing, changed, or too many."""
-    found = {(one["table"], one["name"]): one for one in facts["policies"]}
-    wrong = [
-        f"{table}.{table}_{which}"
-        for table in FORCED
-        for which, is_right in (("own", _is_own), ("maintenance", _is_maintenance))
-        if not is_right(found.pop((table, f"{table}_{which}"), None), facts)
+    wrong = expected.wrong_policies(facts["policies"], facts["tables"]["tasks"]["owner"])
+    known = {(policy.table, policy.name) for policy in expected.POLICIES}
+    extra = [
+        (one["table"], one["name"])
+        for one in facts["policies"]
+        if one["table"] in (*FORCED, *SHIELDED) and (one["table"], one["name"]) not in known
     ]
-    if not _is_of_users(found.pop(("users", "users_own"), None)):
-        wrong.append("users.users_own")
-    guarded = (*FORCED, *SHIELDED)
-    return wrong + [f"{table}.{name}" for table, name in found if table in guarded]
-
-
-def _is_own(policy: dict[str, Any] | None, _: dict[str, Any]) -> bool:
-    if policy is None or policy["permissive"] != "PERMISSIVE" or policy["cmd"] != "ALL":
-        return False
-    rule = "user_id=SELECTtodo_auth.current_user_idAScurrent_user_id"
-    return _squeezed(policy["using"]) == _squeezed(policy["check"]) == rule
-
-
-def _is_of_users(policy: dict[str, Any] | None) -> bool:
-    return (
-        policy is not None
-        and (policy["permissive"], policy["cmd"]) == ("PERMISSIVE", "SELECT")
-        and policy["roles"] == ["todo_app"]
-        and _squeezed(policy["using"]) == "id=SELECTtodo_auth.current_user_idAScurrent_user_id"
-    )
-
-
-def _is_maintenance(policy: dict[str, Any] | None, facts: dict[str, Any]) -> bool:
-    if policy is None:
-        return False
-    owner = facts["tables"][policy["table"]]["owner"]
-    rule = _squeezed(policy["using"])
-    return (
-        policy["roles"] == [owner]
-        and "pg_has_roleSESSION_USER,CURRENT_USER,'usage'" in rule
-        and "current_setting'todo.maintenance'" in rule
-        and "OR" not in (policy["using"] or "").split()
-    )
-
-
-def _squeezed(rule: str | None) -> str:
-    """An expression as the server prints it, without space, parentheses and casts."""
-    return "".join((rule or "").replace("::text", "").replace("::name", "").split()).translate(
-        {ord("("): None, ord(")"): None}
+    names = [(policy.table, policy.name) for policy in wrong] + extra
+    hints = ([_REPAIR] if wrong else []) + [
+        f"drop policy {name} on {table}" for table, name in extra
+    ]
+    return _listed(
+        "policies",
+        [f"{table}.{name}" for table, name in names],
+        "are not as expected",
+        "; ".join(hints),
     )
 
 

@@ -20,6 +20,7 @@ from alembic.script import ScriptDirectory
 from alembic.script.revision import RevisionError
 from alembic.util.exc import CommandError
 
+from todo_cli.admin import expected
 from todo_cli.admin.connect import open_session
 from todo_cli.config import DEFAULT_TIMEOUT_SECONDS
 from todo_cli.database import connecting, faults, target
@@ -103,6 +104,9 @@ class Watcher(Protocol):
     def applied(self, revision: Revision, *, is_upgrade: bool) -> None:
         """Be told that a revision is there now, or gone."""
 
+    def repaired(self, what: str) -> None:
+        """Be told that something that people need was missing and is back."""
+
     def building(self, progress: IndexProgress) -> None:
         """Be told how far an index is; called from another thread, every half second."""
 
@@ -115,6 +119,8 @@ def upgrade(
     watcher: Watcher | None = None,
 ) -> None:
     """Bring the schema to a revision: each in a transaction, one caller at a time.
+
+    At "head", policies and privileges that somebody removed are brought back.
 
     A cut leaves one revision or another, and an index that is found to be invalid, so it is tried
     again like any statement, for `timeout_seconds` in all; a try that has begun takes the time
@@ -131,6 +137,10 @@ def upgrade(
         at = _current_and_known(connection)
         with _watched(url, connection, watcher), _foreign_tables_told(at):
             command.upgrade(_config(connection, watcher), revision)
+        if revision == "head":
+            for what in expected.repair(connection):
+                if watcher is not None:
+                    watcher.repaired(what)
 
     _run(url, work, timeout_seconds)
 

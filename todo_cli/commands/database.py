@@ -38,7 +38,8 @@ def upgrade(
 ) -> None:
     """Bring the schema to the newest revision, or to REVISION.
 
-    Safe to run twice, by two people at once, and again after it was interrupted.
+    Safe to run twice, by two people at once, and again after it was interrupted. Policies and
+    privileges that somebody removed are brought back.
 
     \b
     Examples:
@@ -685,6 +686,9 @@ class _Narrator:
     def applied(self, revision: Revision, *, is_upgrade: bool) -> None:
         verb = "Applied" if is_upgrade else "Took back"
         self._run.render.note(f"{verb} {revision.revision}: {revision.title}")
+
+    def repaired(self, what: str) -> None:
+        self._run.render.note(f"Brought back: {what}")
 
     def building(self, progress: IndexProgress) -> None:
         self._progress(progress.done, progress.total or None, f"{progress.index}: {progress.phase}")

@@ -25,7 +25,13 @@ from sqlmodel import Session
 
 from todo_cli.database import connecting, dialect, faults, target
 from todo_cli.database.connecting import Deadline
-from todo_cli.errors import DatabaseUnreachable, ExitCode, NotLoggedIn, SessionEnded
+from todo_cli.errors import (
+    DatabaseFault,
+    DatabaseUnreachable,
+    ExitCode,
+    NotLoggedIn,
+    SessionEnded,
+)
 
 T = TypeVar("T")
 
@@ -384,6 +390,19 @@ class _CurrentTry(threading.local):
 def _milliseconds_for_server(remaining_seconds: float) -> str:
     margin = min(LARGEST_MARGIN_SECONDS, remaining_seconds / 10)
     return str(max(1, int((remaining_seconds - margin) * 1000)))  # 0 would mean: no limit
+
+
+def only(rows: Sequence[T]) -> T:
+    """The row of a statement that must answer one.
+
+    Raises:
+        DatabaseFault: there is none. Something that the statement reads through is damaged.
+    """
+    if not rows:
+        raise DatabaseFault(
+            "The database did not answer what it must.", hint="Look for damage with: todo db health"
+        )
+    return rows[0]
 
 
 def _require_user(identity: psycopg.Cursor[Any]) -> None:

@@ -1,0 +1,187 @@
+"""What lets people reach their rows: policies and privileges, as the migrations make them.
+
+A person can be `todo_app`. `drop owned by todo_app` removes every policy that names that role
+alone, so the policies for people name PUBLIC. It cannot revoke privileges, unless the tables'
+owner runs it. `repair` brings both back.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from todo_cli.database.session import APP_ROLE
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+_OWN = "{column} = (select todo_auth.current_user_id())"
+_MAINTENANCE = (
+    "(select pg_catalog.current_setting('todo.maintenance', true) = 'on'"
+    " and pg_catalog.pg_has_role(session_user, current_user, 'usage'))"
+)
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A policy that must be there. `rule` binds rows that are read, and rows that are written."""
+
+    table: str
+    name: str
+    rule: str
+    command: str = "all"
+    is_for_owner: bool = False
+
+    def statements(self, owner: str) -> list[str]:
+        """What makes it anew; `owner` is the name of the tables' owner, quoted where need be."""
+        role = owner if self.is_for_owner else "public"
+        is_checked = self.command == "all" and not self.is_for_owner
+        check = f" with check ({self.rule})" if is_checked else ""
+        return [
+            f"drop policy if exists {self.name} on public.{self.table}",
+            f"create policy {self.name} on public.{self.table} for {self.command} to {role}"
+            f" using ({self.rule}){check}",
+        ]
+
+    def is_met_by(self, found: Mapping[str, Any], owner: str) -> bool:
+        """Whether this is what a row of `pg_policies` says."""
+        rule = _squeezed(self.rule)
+        return (
+            found["permissive"] == "PERMISSIVE"
+            and found["cmd"] == self.command.upper()
+            and found["roles"] == [owner if self.is_for_owner else "public"]
+            and _squeezed(found["using"]) == rule
+            # Without a check of its own the rule is the check as well.
+            and found["check"] in (None, found["using"])
+        )
+
+
+POLICIES = [
+    *(
+        policy
+        for table in ("tasks", "tasks_archive")
+        for policy in (
+            Policy(table, f"{table}_own", _OWN.format(column="user_id")),
+            Policy(table, f"{table}_maintenance", _MAINTENANCE, is_for_owner=True),
+        )
+    ),
+    Policy("users", "users_own", _OWN.format(column="id"), command="select"),
+]
+
+FUNCTIONS = (
+    "attempt_sign_in",
+    "change_password",
+    "current_user_id",
+    "finish_sign_in",
+    "own_account",
+    "own_sessions",
+    "password_salt",
+    "restore_archived",
+    "resume_session",
+    "revoke_session",
+    "sign_out",
+    "sign_out_everywhere",
+    "sign_up",
+)
+"""Functions of schema `todo_auth` that people's commands call."""
+
+_TASKS_OF_PEOPLE = (
+    "select",
+    "delete",
+    *(f"insert ({name})" for name in ("id", "user_id", "title", "description", "completed")),
+    *(f"update ({name})" for name in ("title", "description", "completed", "deleted_at")),
+)
+PRIVILEGES = {
+    "schema public": ("usage",),
+    "schema todo_auth": ("usage",),
+    "table users": ("select",),
+    "table tasks": _TASKS_OF_PEOPLE,
+    "table tasks_archive": ("select",),
+    **{f"function todo_auth.{name}": ("execute",) for name in FUNCTIONS},
+}
+"""What `todo_app` may do, by object."""
+
+FOUND_POLICIES = """(
+    select coalesce(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
+        'table', tablename, 'name', policyname, 'permissive', permissive,
+        'roles', roles, 'cmd', cmd, 'using', qual, 'check', with_check
+    ) order by tablename, policyname), '[]')
+    from pg_catalog.pg_policies where schemaname = 'public'
+)"""
+FOUND_PRIVILEGES = """(
+    select coalesce(pg_catalog.jsonb_agg(
+        object || ': ' || lower(privilege) order by object, privilege
+    ), '[]')
+    from (
+        select 'schema ' || nspname, privilege_type, grantee
+        from pg_catalog.pg_namespace, aclexplode(nspacl)
+        where nspname in ('public', 'todo_auth')
+        union all
+        select 'table ' || relname, privilege_type, grantee
+        from pg_catalog.pg_class, aclexplode(relacl)
+        where relnamespace = 'public'::regnamespace
+        union all
+        select 'table ' || relname, privilege_type || ' (' || attname || ')', grantee
+        from pg_catalog.pg_class join pg_catalog.pg_attribute on attrelid = pg_class.oid,
+            aclexplode(attacl)
+        where relnamespace = 'public'::regnamespace
+        union all
+        select 'function todo_auth.' || proname, privilege_type, grantee
+        from pg_catalog.pg_proc, aclexplode(proacl)
+        where pronamespace = to_regnamespace('todo_auth')
+    ) as granted (object, privilege, grantee)
+    where grantee = to_regrole('todo_app')
+)"""
+"""Sub-selects, each a JSON array, for a larger statement."""
+
+_FOUND = f"""
+select pg_catalog.jsonb_build_object(
+    'owner', pg_catalog.pg_get_userbyid(relowner), 'quoted', relowner::regrole::text,
+    'policies', {FOUND_POLICIES}, 'privileges', {FOUND_PRIVILEGES}
+)
+from pg_catalog.pg_class where oid = to_regclass('public.tasks')
+"""  # noqa: S608  # constants of this module
+
+
+def wrong_policies(found: Iterable[Mapping[str, Any]], owner: str) -> list[Policy]:
+    """The policies that are missing or changed, among rows of `FOUND_POLICIES`."""
+    by_name = {(one["table"], one["name"]): one for one in found}
+    return [
+        policy
+        for policy in POLICIES
+        if (one := by_name.get((policy.table, policy.name))) is None
+        or not policy.is_met_by(one, owner)
+    ]
+
+
+def missing_privileges(found: Iterable[str]) -> list[str]:
+    """The privileges that `todo_app` lacks, among rows of `FOUND_PRIVILEGES`."""
+    expected = {f"{name}: {one}" for name, several in PRIVILEGES.items() for one in several}
+    return sorted(expected - set(found))
+
+
+def repair(connection: Connection) -> list[str]:
+    """Bring back the policies and privileges that people need; name what was brought back.
+
+    The schema is at the newest revision. One transaction.
+    """
+    with connection.begin():
+        found = connection.exec_driver_sql(_FOUND).scalar_one()
+        policies = wrong_policies(found["policies"], found["owner"])
+        missing = missing_privileges(found["privileges"])
+        for policy in policies:
+            for statement in policy.statements(found["quoted"]):
+                connection.exec_driver_sql(statement)
+        for name, _, privilege in (one.partition(": ") for one in missing):
+            connection.exec_driver_sql(f"grant {privilege} on {name} to todo_app")
+    return [f"policy {policy.name}" for policy in policies] + [
+        f"{APP_ROLE} on {one}" for one in missing
+    ]
+
+
+def _squeezed(rule: str) -> str:
+    """An expression as the server prints it, without what it adds: space, parentheses, casts."""
+    bare = re.sub(r"\s|[()]|::\w+|pg_catalog\.", "", rule.lower())
+    return bare.replace("ascurrent_user_id", "")
