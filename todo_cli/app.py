@@ -34,12 +34,13 @@ class Program(TodoGroup):
     """`todo` itself: without a command it is `todo list`, and takes the options of that."""
 
     def __init__(self, *, commands: Any, params: list[Any], **attributes: Any) -> None:
-        # Hidden copies: the help of `todo list` explains them.
-        listing = [copy.copy(one) for one in commands["list"].params if one not in COMMON]
-        for option in listing:
-            option.hidden = True
-        self._list_options = listing
-        super().__init__(commands=commands, params=[*params, *listing], **attributes)
+        self._list_options = [one for one in commands["list"].params if one not in COMMON]
+        super().__init__(commands=commands, params=[*params, *self._list_options], **attributes)
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        without = copy.copy(self)  # the help of `todo list` explains its options
+        without.params = [one for one in self.params if one not in self._list_options]
+        super(Program, without).format_options(ctx, formatter)
 
     def invoke(self, ctx: Any) -> Any:
         ctx.meta[_LIST_OPTIONS] = {

@@ -123,6 +123,16 @@ def test_help_speaks_of_no_types_of_python(cli_here: Cli) -> None:
         assert not re.search(r"<(list|str|int|path|TaskRef)|\.\.\.[]}]\.\.\.", text), path
 
 
+def test_the_help_of_the_program_leaves_the_options_of_the_list_to_its_own(cli: Cli) -> None:
+    assert "--search TEXT" not in ok(cli("help"))
+    assert "--search TEXT" in ok(cli("help", "list"))
+
+
+def test_the_options_of_the_list_are_completed_on_the_program_alone(cli_here: Cli) -> None:
+    environ = {"_TODO_COMPLETE": "complete_bash", "COMP_WORDS": "todo --sea", "COMP_CWORD": "1"}
+    assert ok(cli_here(environ=environ)) == "--search\n"
+
+
 def test_the_version_as_a_command(cli: Cli) -> None:
     assert ok(cli("version")) == ok(cli("--version"))
     assert ok(cli("version", "--json")).startswith('{"version":"')
