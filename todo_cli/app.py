@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 
 from todo_cli import __version__
 from todo_cli.commands import account, agent, tasks
-from todo_cli.commands.completion import COMPLETE_VARIABLE, complete
+from todo_cli.commands.completion import COMPLETE_VARIABLE, ShellName, complete
 from todo_cli.commands.options import COMMON, TodoCommand, TodoGroup, current_run
 from todo_cli.context import Databases, Invocation, OwnDatabases, Run
 from todo_cli.errors import AnswerLost, ClosedPipe, ExitCode, InvalidInput, TodoError
@@ -62,6 +62,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     invoke_without_command=True,
+    add_completion=False,  # ours quote for each shell; see commands.completion
 )
 
 
@@ -71,6 +72,21 @@ def todo(
     version: Annotated[
         bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)
     ] = False,
+    install_completion: Annotated[
+        bool, typer.Option("--install-completion", help="Have Tab complete, in this shell.")
+    ] = False,
+    show_completion: Annotated[
+        bool, typer.Option("--show-completion", help="Show the script that does it.")
+    ] = False,
+    shell: Annotated[
+        ShellName | None,
+        typer.Option(
+            "--shell",
+            metavar="SHELL",
+            help="For those two, if it is not this one: bash, zsh, fish, powershell, pwsh.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """The terminal's todo manager. Alone, it is `todo list`, and takes the options of that.
 
@@ -85,6 +101,12 @@ def todo(
     run = current_run(ctx)
     if version:
         run.render.version(__version__)
+        raise typer.Exit
+    if install_completion or show_completion:
+        from todo_cli.commands import shells
+
+        command = shells.install if install_completion else shells.show
+        command(run, shell or shells.current(run.invocation.environ))
         raise typer.Exit
     options = ctx.meta.pop(_LIST_OPTIONS)
     if ctx.invoked_subcommand is None:

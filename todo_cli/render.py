@@ -605,12 +605,16 @@ def _time_shown(task: Task, query: TaskQuery) -> datetime:
 
 def _fitted(text: str, width: int, mark: str = "") -> str:
     """Text and mark in exactly so many columns: the text cut with an ellipsis, or spaces behind."""
+    from rich.cells import set_cell_size
+
+    return set_cell_size(cut(text, width - len(mark)) + mark, width)
+
+
+def cut(text: str, width: int) -> str:
+    """Text in at most so many columns, with an ellipsis where something is missing."""
     from rich.cells import cell_len, set_cell_size
 
-    room = width - len(mark)
-    if cell_len(text) > room:
-        return set_cell_size(set_cell_size(text, room - 1) + "…", room) + mark
-    return set_cell_size(text + mark, width)
+    return text if cell_len(text) <= width else set_cell_size(text, width - 1) + "…"
 
 
 def _styled(text: str, style: str, styled: bool) -> str:

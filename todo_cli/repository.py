@@ -37,6 +37,7 @@ from todo_cli.values import (
     TaskQuery,
     TaskRef,
     TaskState,
+    number_ranges,
     printable,
     uuid7,
 )
@@ -48,6 +49,12 @@ STREAM_PAGE = 2_000
 
 CANDIDATES_SHOWN = 10
 """How many tasks an ambiguous reference lists at most."""
+
+MAX_SUGGESTIONS = 100
+"""How many tasks a shell is offered at most."""
+
+MAX_TITLES_SEARCHED = 20_000
+"""How many tasks, newest first, are searched for a title that a shell is offered."""
 
 MOST_TOGGLES = 3
 """How often to read again where somebody else changes the same tasks at the same moment."""
@@ -160,6 +167,24 @@ class TaskRepository:
             TaskNotFound, AmbiguousTask: a reference does not mean exactly one task.
         """
         return _in_order(refs, self._read(_lookup_statement(refs, Task)))
+
+    def numbered(
+        self, digits: str, state: TaskState, *, excluded: Sequence[int] = ()
+    ) -> list[tuple[int, str]]:
+        """Number and title of the first tasks whose numbers begin with the digits.
+
+        `MAX_SUGGESTIONS` at most, smallest number first. One round trip.
+        """
+        return self._suggested(_numbered_statement(digits, state, excluded))
+
+    def titled(
+        self, text: str, state: TaskState, *, excluded: Sequence[int] = ()
+    ) -> list[tuple[int, str]]:
+        """Number and title of the newest tasks whose titles hold the text, in any case.
+
+        `MAX_SUGGESTIONS` at most, of the newest `MAX_TITLES_SEARCHED` tasks. One round trip.
+        """
+        return self._suggested(_titled_statement(text, state, excluded))
 
     def set_completed(self, refs: Sequence[TaskRef], completed: bool) -> ChangedTasks:
         """Mark every task done (or not done), or none of them. One round trip.
@@ -313,6 +338,11 @@ class TaskRepository:
 
     def _read(self, statement: Any) -> list[Task]:
         return self._database.run(lambda session: list(session.scalars(statement)))
+
+    def _suggested(self, statement: sa.Executable) -> list[tuple[int, str]]:
+        return self._database.run(
+            lambda session: [(row.number, row.title) for row in session.execute(statement)]
+        )
 
     def _update(
         self, refs: Sequence[TaskRef], *, from_trash: bool = False, **changes: Any
@@ -619,6 +649,47 @@ def _page_with_total_statement(query: TaskQuery, limit: int) -> sa.Select[Any]:
     counted = sa.select(sa.func.count()).select_from(_source(query)).where(*_conditions(query))
     total = sa.case((is_cut, counted.scalar_subquery())).label("total")
     return sa.select(task, total).order_by(*_order(query, task)).execution_options(**_way(query))
+
+
+def _numbered_statement(
+    digits: str, state: TaskState, excluded: Sequence[int]
+) -> sa.Select[tuple[int, str]]:
+    """The tasks of each range of numbers, by the index, and of none more than can be shown."""
+    of = _source(TaskQuery(state=state))
+    ranges = number_ranges(digits)
+    span = (
+        sa.func.unnest(
+            sa.bindparam(None, [first for first, _ in ranges], ARRAY(sa.BigInteger)),
+            sa.bindparam(None, [last for _, last in ranges], ARRAY(sa.BigInteger)),
+        )
+        .table_valued(sa.column("first", sa.BigInteger), sa.column("last", sa.BigInteger))
+        .render_derived(name="span")
+    )
+    within = _suggestions(of, state, excluded).where(
+        col(of.number).between(span.c.first, span.c.last)
+    )
+    found = within.order_by(col(of.number)).limit(MAX_SUGGESTIONS).lateral("found")
+    statement = sa.select(found.c.number, found.c.title).select_from(span.join(found, sa.true()))
+    ordered = statement.order_by(found.c.number).limit(MAX_SUGGESTIONS)
+    return ordered.execution_options(**IN_INDEX_ORDER)
+
+
+def _titled_statement(
+    text: str, state: TaskState, excluded: Sequence[int]
+) -> sa.Select[tuple[int, str]]:
+    of = _source(TaskQuery(state=state))
+    newest = _suggestions(of, state, excluded).order_by(col(of.number).desc())
+    searched = newest.limit(MAX_TITLES_SEARCHED).subquery("searched")
+    statement = sa.select(searched.c.number, searched.c.title)
+    if text:
+        statement = statement.where(searched.c.title.icontains(text, autoescape=True))
+    ordered = statement.order_by(searched.c.number.desc()).limit(MAX_SUGGESTIONS)
+    return ordered.execution_options(**IN_INDEX_ORDER)
+
+
+def _suggestions(of: Any, state: TaskState, excluded: Sequence[int]) -> sa.Select[tuple[int, str]]:
+    statement = sa.select(col(of.number), col(of.title)).where(*_conditions(TaskQuery(state=state)))
+    return statement.where(col(of.number).not_in(excluded)) if excluded else statement
 
 
 def _way(query: TaskQuery) -> dict[str, bool]:

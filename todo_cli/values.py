@@ -173,6 +173,16 @@ class AccountSession:
     user_agent: str | None
 
 
+def number_ranges(digits: str) -> list[tuple[int, int]]:
+    """The numbers that begin with these digits, as inclusive ranges: 1, 10 to 19, 100 to 199 …"""
+    ranges = []
+    first = last = int(digits[:20])
+    while 0 < first <= MAX_BIGINT and not digits.startswith("0"):
+        ranges.append((first, min(last, MAX_BIGINT)))
+        first, last = first * 10, last * 10 + 9
+    return ranges
+
+
 def uuid7() -> UUID:
     """A time-ordered UUID (RFC 9562, version 7), made by the client before the first try.
 

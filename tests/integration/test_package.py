@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from todo_cli.commands.shells import SCRIPTS
 from todo_cli.database.embedded import EmbeddedServer
 
 ROOT = Path(__file__).parents[2]
@@ -23,9 +24,11 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return next(folder.glob("*.whl"))
 
 
-def test_the_wheel_brings_migrations_and_types(wheel: Path) -> None:
+def test_the_wheel_brings_migrations_completion_and_types(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {"todo_cli/alembic.ini", "todo_cli/migrations/env.py", "todo_cli/py.typed"} <= names
+    scripts = {f"todo_cli/commands/completion_scripts/{name}" for name in SCRIPTS.values()}
+    assert scripts <= names
     versions = {path.name for path in (ROOT / "migrations" / "versions").glob("*.py")}
     assert {f"todo_cli/migrations/versions/{name}" for name in versions} <= names
     assert not [name for name in names if name.startswith("tests/")]

@@ -17,7 +17,7 @@ from sqlalchemy import event
 
 from tests.conftest import Postgres
 from todo_cli.database.session import IDENTITY, Database, identity_values
-from todo_cli.repository import TaskRepository
+from todo_cli.repository import MAX_SUGGESTIONS, MAX_TITLES_SEARCHED, TaskRepository
 from todo_cli.values import TaskQuery, TaskRef, TaskState
 
 USERS = 2_000
@@ -92,6 +92,38 @@ def test_a_pattern_uses_an_index(
             if node["Node Type"] == "Sort":
                 # What goes into it: a sort for a page gives no more than that back.
                 assert all(below["Actual Rows"] <= PAGE + 1 for below in node["Plans"]), plan
+
+
+SUGGESTED: dict[str, Ask] = {
+    "by number": lambda tasks: tasks.numbered("1", TaskState.PENDING),
+    "by number, done": lambda tasks: tasks.numbered("1", TaskState.DONE),
+    "by number, all": lambda tasks: tasks.numbered("1", TaskState.ALL, excluded=[1, 11]),
+    "by number, archived": lambda tasks: tasks.numbered("1", TaskState.ARCHIVED),
+    "by title": lambda tasks: tasks.titled("TASK 1", TaskState.PENDING),
+    "by a title that is nobody's": lambda tasks: tasks.titled("no such", TaskState.ALL),
+    "newest": lambda tasks: tasks.titled("", TaskState.PENDING),
+}
+
+
+@pytest.mark.parametrize("user", [1, 2], ids=["heaviest", "ordinary"])
+@pytest.mark.parametrize("suggested", SUGGESTED)
+def test_what_a_shell_is_offered_reads_no_more_than_it_may(
+    large_database: str, open_database: Callable[..., Database], suggested: str, user: int
+) -> None:
+    token = f"token of user{user}@example.org"
+    database = open_database(large_database, token)
+    ((statement, parameters, options),) = statements_of(database, SUGGESTED[suggested])
+    plan = plan_of(large_database, token, statement, parameters, options)
+    read = 0
+    for node in nodes(plan):
+        assert not is_scan_of_all_tasks(node), plan
+        if str(node.get("Relation Name")).startswith("tasks"):
+            removed = node.get("Rows Removed by Filter", 0)
+            read += node["Actual Loops"] * (node["Actual Rows"] + removed)
+    # One to five ranges of 100 rows each, of which a filter may drop four in five.
+    limit = 5 * 5 * MAX_SUGGESTIONS if "number" in suggested else MAX_TITLES_SEARCHED
+    assert read <= limit
+    assert plan["Actual Rows"] <= MAX_SUGGESTIONS
 
 
 def test_the_count_by_status_reads_the_index_alone(large_database: str) -> None:

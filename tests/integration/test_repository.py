@@ -14,7 +14,7 @@ from tests.support.people import Person
 from tests.support.waiting import count_blocked, wait_until
 from todo_cli.database.session import Database
 from todo_cli.errors import AmbiguousTask, EditConflict, NotLoggedIn, SchemaBehind, TaskNotFound
-from todo_cli.repository import STREAM_PAGE, TaskRepository
+from todo_cli.repository import MAX_SUGGESTIONS, STREAM_PAGE, TaskRepository
 from todo_cli.values import SortKey, TaskQuery, TaskRef, TaskState, uuid7
 
 ALL = TaskQuery(state=TaskState.ALL)
@@ -352,3 +352,24 @@ def test_what_was_so_already_is_told_apart(tasks: TaskRepository) -> None:
     assert tasks.restore(both).unchanged == {ids[1]}
     assert tasks.edit(ref(1), {"title": "one"}).unchanged == {ids[1]}
     assert tasks.edit(ref(1), {"title": "uno"}).unchanged == frozenset()
+
+
+def test_every_number_is_suggested_by_its_digits(tasks: TaskRepository) -> None:
+    tasks.add([(f"Task {n}", None) for n in range(1, 1301)])
+    tasks.set_completed([TaskRef.parse("12")], True)
+    found = [number for number, _ in tasks.numbered("1", TaskState.ALL)]
+    assert found == [1, *range(10, 20), *range(100, 189)]
+    assert len(found) == MAX_SUGGESTIONS
+    found = [number for number, _ in tasks.numbered("12", TaskState.PENDING, excluded=[121])]
+    assert found == [120, *range(122, 130), *range(1200, 1291)]
+    assert tasks.numbered("12", TaskState.DONE) == [(12, "Task 12")]
+    for digits in ("0", "01", "1301", "9" * 19, "9" * 40):
+        assert tasks.numbered(digits, TaskState.ALL) == []
+
+
+def test_titles_are_suggested_newest_first(tasks: TaskRepository) -> None:
+    tasks.add([("100% wool", None), ("100 wool", "50%"), ("Cotton", None)])
+    assert tasks.titled("WOOL", TaskState.ALL) == [(2, "100 wool"), (1, "100% wool")]
+    assert tasks.titled("%", TaskState.ALL) == [(1, "100% wool")]
+    assert tasks.titled("", TaskState.ALL, excluded=[2]) == [(3, "Cotton"), (1, "100% wool")]
+    assert tasks.titled("wool", TaskState.TRASH) == []

@@ -1,19 +1,23 @@
 """Shell completion: what may follow on a command line, task numbers with their titles included.
 
-Typer's own entry reads the process's environment and writes to its stdout; here both are the
-run's, so that the agent can answer. Whatever goes wrong, a Tab says nothing.
+The scripts in `completion_scripts` ask, through variables of the environment, and get plain lines
+that no shell evaluates: the kind of the answer, then a candidate each. Nothing but plain words is
+ever offered for insertion; titles are only shown. Whatever goes wrong, a Tab says nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from todo_cli.errors import TodoError
-from todo_cli.values import TaskQuery, TaskState, printable
+from todo_cli.values import TaskState, clean_search, printable
 
 if TYPE_CHECKING:
     from typer.core import TyperGroup
@@ -21,14 +25,69 @@ if TYPE_CHECKING:
     from todo_cli.context import Run
 
 COMPLETE_VARIABLE = "_TODO_COMPLETE"
-"""The name is Typer's: its scripts, which `--install-completion` installs, set it."""
-MOST_TASKS = 100
-MOST_LOOKED_AT = 5_000
+"""Names the shell that asks. Typer's scripts, of earlier versions, say `complete_` before it."""
+LINE_VARIABLE = "_TODO_COMPLETE_LINE"
+"""What was typed up to the cursor: the raw line from bash, which cannot remove quotes without
+`eval`; from the others the words after the program's name, joined by `SEPARATOR`."""
+WORD_VARIABLE = "_TODO_COMPLETE_WORD"
+"""The part of the last word that bash replaces: what follows a colon or an equals sign."""
+TYPE_VARIABLE = "_TODO_COMPLETE_TYPE"
+"""Bash's `COMP_TYPE`: what it does with the candidates."""
+SEPARATOR = "\x1f"
+
 TIMEOUT_SECONDS = 3.0
 """Who pressed Tab waits no longer for the database, however long `TODO_TIMEOUT` is."""
-SHELLS = ("bash", "zsh", "fish", "powershell", "pwsh")
+DEFAULT_COLUMNS = 80
+MIN_COLUMNS = 20
+
+_LEGACY = "complete_"
+_LISTING = {"33", "63", "64"}
+"""Values of `COMP_TYPE` with which bash shows the candidates ("!", "?" and "@")."""
+_PLAIN_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*|--?[A-Za-z0-9][A-Za-z0-9._=-]*")
+"""What no shell gives a meaning to."""
 _STATES = {"done": TaskState.PENDING, "reopen": TaskState.DONE, "restore": TaskState.TRASH}
 """The tasks that a command is for; every other takes all that are not in the trash."""
+
+
+class ShellName(StrEnum):
+    """The shells that there is a script for."""
+
+    BASH = "bash"
+    ZSH = "zsh"
+    FISH = "fish"
+    POWERSHELL = "powershell"
+    PWSH = "pwsh"
+    """PowerShell 6 and later."""
+
+
+class Kind(StrEnum):
+    """What the candidates of an answer are."""
+
+    WORDS = "words"
+    """They begin as the word that is typed."""
+    TITLES = "titles"
+    """They do not: they are numbers of tasks whose titles hold what is typed."""
+    FILES = "files"
+    """The shell knows them itself."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A word that may be inserted, and what is shown beside it."""
+
+    word: str
+    about: str
+
+    def shown(self, columns: int, word_width: int) -> str:
+        from todo_cli.render import cut
+
+        return cut(f"{self.word.ljust(word_width)}  {self.about}".rstrip(), columns)
+
+
+@dataclass(frozen=True)
+class Answer:
+    kind: Kind
+    candidates: list[Candidate]
 
 
 class _Fitting(str):
@@ -41,82 +100,177 @@ class _Fitting(str):
 
 
 def complete(run: Run, tree: TyperGroup) -> int:
-    """Answer what a shell asked; the exit code tells fish whether there is anything."""
-    from typer._click.shell_completion import get_completion_class
-    from typer._completion_classes import completion_init
-
+    """Answer what a shell asked. The exit code is for Typer's script for fish."""
     environ = run.invocation.environ
-    instruction, _, shell = environ[COMPLETE_VARIABLE].partition("_")
-    completion_init()
-    kind = get_completion_class(shell) if shell in SHELLS else None
-    if instruction != "complete" or kind is None:
-        return 1
     run.is_completing = True
     run.options.quiet = True
-    words, incomplete = _words(shell, environ)
-    asked = kind(tree, {"obj": run}, "todo", COMPLETE_VARIABLE)
+    shell = environ[COMPLETE_VARIABLE]
+    is_legacy = shell.startswith(_LEGACY)
+    shell = shell.removeprefix(_LEGACY)
+    if shell not in list(ShellName):
+        return 1
     try:
-        items = asked.get_completions(words, incomplete)
-    except TodoError:
-        items = []
+        lines = _legacy_lines(run, tree, shell) if is_legacy else _lines(run, tree, shell)
+    except Exception:  # no database, a broken setting, a bug: nothing can be told during a Tab
+        lines = []
     if environ.get("_TYPER_COMPLETE_FISH_ACTION") == "is-args":
-        return 0 if items else 1
-    if shell == "bash":
-        lines = _bash_lines(items)
-    else:
-        lines = [asked.format_completion(item) for item in items]
-    if shell == "zsh":
-        found = "\n".join(lines)
-        lines = [f"_arguments '*: :(({found}))'" if lines else "_files"]
+        return 0 if lines else 1
     run.invocation.stdout.write("".join(f"{line}\n" for line in lines))
     run.invocation.stdout.flush()
     return 0
 
 
 def complete_refs(ctx: typer.Context, incomplete: str) -> Iterator[tuple[str, str]]:
-    """Numbers of tasks that begin so, or whose titles hold the text; newest first."""
+    """Numbers of tasks that begin so, or whose titles hold the text."""
     run: Run = ctx.obj
     timeout_seconds = min(run.settings.timeout_seconds, TIMEOUT_SECONDS)
     run.settings = replace(run.settings, timeout_seconds=timeout_seconds)
-    given = {ref.number for ref in ctx.params.get("refs") or []}
-    is_number = incomplete.isdecimal()
-    query = TaskQuery(
-        state=_STATES.get(ctx.info_name or "", TaskState.ALL),
-        search=None if is_number or not incomplete else incomplete,
-        limit=MOST_LOOKED_AT if is_number else MOST_TASKS,
-    )
-    for task in run.tasks.stream(query):
-        number = str(task.number)
-        if task.number not in given and (not is_number or number.startswith(incomplete)):
-            yield _Fitting(number), printable(task.title)
+    run.options.database_url = _database_url(ctx)
+    state = _STATES.get(ctx.info_name or "", TaskState.ALL)
+    if ctx.params.get("archived"):
+        state = TaskState.ARCHIVED
+    given = [ref.number for ref in ctx.params.get("refs") or [] if ref.number is not None]
+    if incomplete.isascii() and incomplete.isdigit():
+        found = run.tasks.numbered(incomplete, state, excluded=given)
+    else:
+        found = run.tasks.titled(clean_search(incomplete), state, excluded=given)
+    for number, title in found:
+        yield _Fitting(number), title
 
 
-def _words(shell: str, environ: Mapping[str, str]) -> tuple[list[str], str]:
-    """The complete words after the program's name, and the one that is being typed."""
-    from typer._click.shell_completion import split_arg_string
+def _database_url(ctx: Any) -> str | None:
+    """The database that the words before the cursor name, as they would when they are run."""
+    while ctx is not None:
+        if url := ctx.params.get("database_url"):
+            return str(url)
+        ctx = ctx.parent
+    return None
 
+
+def _answer(run: Run, tree: TyperGroup, words: list[str], typed: str) -> Answer:
+    """What may stand in the place of the word that is typed, after the words before it."""
+    from typer._click.shell_completion import _resolve_context, _resolve_incomplete
+
+    ctx = _resolve_context(tree, {"obj": run}, "todo", words)
+    asked, incomplete = _resolve_incomplete(ctx, words, typed)
+    items = asked.shell_complete(ctx, incomplete)
+    if _takes_files(asked, items):
+        return Answer(Kind.FILES, [])
+    # Of `--sort=ti` Typer completes `ti` alone.
+    head = typed.removesuffix(incomplete)
+    candidates = [Candidate(head + str(item.value), _one_line(item.help or "")) for item in items]
+    candidates = [each for each in candidates if _PLAIN_WORD.fullmatch(each.word)]
+    begin_so = all(each.word.startswith(typed) for each in candidates)
+    return Answer(Kind.WORDS if begin_so else Kind.TITLES, candidates)
+
+
+def _takes_files(asked: Any, items: Sequence[Any]) -> bool:
+    """Whether it is a value of free text or a path, about which the program knows nothing."""
+    if any(item.type in ("file", "dir") for item in items):
+        return True
+    kind = getattr(asked, "type_descriptor", None)  # a command has none
+    if kind is None or kind.is_choice or asked._custom_shell_complete is not None:
+        return False
+    return kind.annotation in (str, list[str], Path)
+
+
+def _one_line(text: str) -> str:
+    return printable(" ".join(text.split()))
+
+
+def _lines(run: Run, tree: TyperGroup, shell: str) -> list[str]:
+    """The answer for one of our scripts."""
+    environ = run.invocation.environ
+    line = environ.get(LINE_VARIABLE, "")
+    words = split_line(line)[1:] if shell == "bash" else line.split(SEPARATOR)
+    typed = words.pop() if words else ""
+    answer = _answer(run, tree, words, typed)
+    columns = _columns(environ)
+    candidates = answer.candidates
+    width = max((len(each.word) for each in candidates), default=0)
     if shell == "bash":
-        words = split_arg_string(environ.get("COMP_WORDS", ""))
+        return [answer.kind, *_bash_lines(answer, typed, environ, columns)]
+    if shell == "fish":
+        about = [Candidate("", each.about).shown(columns - width, 0) for each in candidates]
+    else:
+        about = [each.shown(columns, width) for each in candidates]
+    pairs = zip(candidates, about, strict=True)
+    return [answer.kind, *(f"{each.word}\t{text.strip()}" for each, text in pairs)]
+
+
+def _bash_lines(
+    answer: Answer, typed: str, environ: Mapping[str, str], columns: int
+) -> Iterator[str]:
+    """Bash shows nothing but what it would insert, so what a line holds depends on which it does.
+
+    Of several candidates it inserts the common beginning. Those that were found by title share one
+    that nobody typed: a line that begins otherwise keeps it out.
+    """
+    replaced = environ.get(WORD_VARIABLE, typed)
+    if not typed.endswith(replaced):  # it has quotes in it
+        replaced = split_line(replaced)[-1]
+    head = typed.removesuffix(replaced)
+    candidates = [
+        Candidate(each.word.removeprefix(head), each.about)
+        for each in answer.candidates
+        if each.word.startswith(head)
+    ]
+    how = environ.get(TYPE_VARIABLE, "")
+    is_listing = how in _LISTING and len(candidates) > 1
+    if answer.kind is Kind.TITLES and len(candidates) > 1 and (is_listing or how == "9"):
+        yield f"~ {_one_line(typed)}:"
+    width = max((len(each.word) for each in candidates), default=0)
+    for each in candidates:
+        yield each.shown(columns, width) if is_listing else each.word
+
+
+def _columns(environ: Mapping[str, str]) -> int:
+    """How wide a line may be; a shell leaves a column or two free."""
+    text = environ.get("COLUMNS", "")
+    columns = int(text) if text.isascii() and text.isdigit() else DEFAULT_COLUMNS
+    return max(MIN_COLUMNS, columns) - 2
+
+
+def split_line(line: str) -> list[str]:
+    """The words of a shell's line that may end anywhere: in quotes, behind a backslash.
+
+    The last word is the one at the end of the line, empty after a space.
+    """
+    lexer = shlex.shlex(line + SEPARATOR, posix=True)
+    lexer.whitespace_split = True
+    lexer.commenters = ""
+    words = []
+    try:
+        for word in lexer:
+            words.append(word)
+    except ValueError:
+        words.append(lexer.token)
+    words[-1] = words[-1].removesuffix(SEPARATOR)
+    return words
+
+
+# --- the scripts of earlier versions -----------------------------------------------------------
+
+
+def _legacy_lines(run: Run, tree: TyperGroup, shell: str) -> list[str]:
+    """The answer for a script that Typer once installed: words alone, since zsh's runs what it
+    gets as a program, and bash's takes it for patterns of file names."""
+    words, typed = _legacy_words(shell, run.invocation.environ)
+    found = [each.word for each in _answer(run, tree, words, typed).candidates]
+    if shell == "zsh":
+        return [f"_arguments '*: :(({' '.join(found)}))'" if found else "_files"]
+    if shell in ("powershell", "pwsh"):
+        return [f"{word}:::{word}" for word in found]
+    return found
+
+
+def _legacy_words(shell: str, environ: Mapping[str, str]) -> tuple[list[str], str]:
+    if shell == "bash":
+        words = split_line(environ.get("COMP_WORDS", ""))
         position = int(environ.get("COMP_CWORD") or 0)
         return words[1:position], words[position] if position < len(words) else ""
-    line = environ.get("_TYPER_COMPLETE_ARGS", "")
-    words = split_arg_string(line)[1:]
-    if shell in ("powershell", "pwsh"):
-        incomplete = environ.get("_TYPER_COMPLETE_WORD_TO_COMPLETE", "")
-        return (words[:-1] if incomplete else words), incomplete
-    if words and not line.endswith(" "):
-        return words[:-1], words[-1]
-    return words, ""
-
-
-def _bash_lines(items: list[Any]) -> list[str]:
-    """Bash shows nothing but what it would insert: titles are shown while several tasks fit.
-
-    What several have in common is the beginning of their numbers, so nothing else gets inserted.
-    """
-    if len(items) == 1:
-        return [str(items[0].value)]
-    return [
-        f"{item.value}  ({item.help})" if str(item.value).isdecimal() else str(item.value)
-        for item in items
-    ]
+    words = split_line(environ.get("_TYPER_COMPLETE_ARGS", ""))[1:]
+    typed = words.pop() if words else ""
+    if shell in ("powershell", "pwsh") and not environ.get("_TYPER_COMPLETE_WORD_TO_COMPLETE"):
+        return [*words, typed] if typed else words, ""
+    return words, typed

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from todo_cli.commands.completion import complete_refs
 from todo_cli.commands.options import Ref, Refs, current_run
 from todo_cli.context import confirming
 from todo_cli.errors import InvalidInput
@@ -86,7 +87,12 @@ def list_(
     ] = None,
     after: Annotated[
         TaskRef | None,
-        typer.Option(metavar="REF", parser=TaskRef.parse, help="The page that follows that task."),
+        typer.Option(
+            metavar="REF",
+            parser=TaskRef.parse,
+            autocompletion=complete_refs,
+            help="The page that follows that task.",
+        ),
     ] = None,
     sort: Annotated[SortKey, typer.Option(help="The order.")] = SortKey.CREATED,
     reverse: Annotated[bool, typer.Option("--reverse", help="The other way round.")] = False,
