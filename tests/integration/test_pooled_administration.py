@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from tests.conftest import Cli, Postgres
+from tests.support.leftovers import left_behind
 from tests.support.pgbouncer import pooled
 from todo_cli.commands.database import db
 
@@ -37,35 +37,6 @@ COMMANDS: dict[str, list[list[str]]] = {
 }
 """In the order in which they are run: each finds what the ones before it made."""
 
-LEFT_BEHIND = """
-select pg_backend_pid(), jsonb_build_object(
-    'user', current_user,
-    'role', current_setting('role'),
-    'settings', (
-        select coalesce(jsonb_object_agg(name, setting), '{}') from pg_settings
-        where source = 'session' and name <> all (%s)
-    ),
-    'identity', coalesce(current_setting('todo.session_token', true), ''),
-    'maintenance', coalesce(current_setting('todo.maintenance', true), ''),
-    'advisory locks', (select count(*) from pg_locks where locktype = 'advisory'),
-    'temporary', (
-        select count(*) from pg_class where relnamespace = pg_my_temp_schema()
-            or relpersistence = 't'
-    ),
-    'prepared', (select count(*) from pg_prepared_statements),
-    'cursors', (select count(*) from pg_cursors where name <> ''),
-    'channels', (select count(*) from pg_listening_channels())
-)
-"""
-POOLERS_OWN = [
-    "application_name",
-    "client_encoding",
-    "DateStyle",
-    "TimeZone",
-    "standard_conforming_strings",
-]
-"""What PgBouncer sets for each client anew."""
-
 
 @pytest.fixture
 def pooled_url(postgres: Postgres, database_url: str) -> Iterator[str]:
@@ -74,13 +45,6 @@ def pooled_url(postgres: Postgres, database_url: str) -> Iterator[str]:
     postgres.execute(f"revoke temporary on database {name} from public")
     with pooled(postgres.socket_dir, postgres.user, name, pool_size=1) as url:
         yield url
-
-
-def left_behind(url: str) -> tuple[int, dict[str, object]]:
-    with psycopg.connect(url, autocommit=True) as connection:
-        row = connection.execute(LEFT_BEHIND, (POOLERS_OWN,)).fetchone()
-    assert row is not None
-    return row
 
 
 def test_no_command_leaves_anything_in_the_poolers_connection(

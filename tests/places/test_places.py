@@ -21,7 +21,8 @@ import pytest
 from tests.conftest import Result, _run_here
 from tests.places.recipes import RECIPES, Place
 from tests.support.agent import AgentHome
-from tests.support.neon import OWNER, Neon
+from tests.support.leftovers import left_behind, left_behind_in_all
+from tests.support.neon import OWNER, POOL_SIZE, Neon
 from todo_cli.admin import grants
 from todo_cli.app import command_tree
 
@@ -130,6 +131,8 @@ def _server(
     with _folder() as folder, ExitStack() as stack:
         neon.execute(f"create database {empty} owner {OWNER} strategy file_copy")
         stack.callback(neon.execute, f"drop database {empty} with (force)")
+        # As migration 0006 does: a clone of a database does not have the privileges on it.
+        neon.execute(f"revoke temporary on database {database} from public")
         environ = {"TODO_DATA_DIR": str(folder), "TODO_DATABASE_URL": url_of(neon, database)}
         names = {
             "folder": str(folder),
@@ -147,11 +150,14 @@ def _direct(request: pytest.FixtureRequest) -> Iterator[Scene]:
 
 @contextmanager
 def _pooled(request: pytest.FixtureRequest) -> Iterator[Scene]:
+    neon: Neon = request.getfixturevalue("neon")
+    url = neon.url(request.getfixturevalue("neon_database"))
+    _, clean = left_behind(url)
     with _server(request, lambda neon, name: neon.url(name), "p") as scene:
         yield scene
-        neon: Neon = request.getfixturevalue("neon")
-        database: str = request.getfixturevalue("neon_database")
-        del neon, database
+        found = left_behind_in_all(url, POOL_SIZE)
+        assert len(found) == POOL_SIZE
+        assert all(state == clean for state in found.values()), found
 
 
 @contextmanager

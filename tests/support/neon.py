@@ -38,6 +38,7 @@ POOLED_HOST = f"ep-quiet-lake-a1b2c3d4-pooler.{DOMAIN}"
 OWNER = "neondb_owner"
 TEMPLATE = "neondb_template"
 POOLER_PORT = 6432
+POOL_SIZE = 10
 START_SECONDS = 30
 
 _HBA = f"""\
@@ -58,7 +59,7 @@ auth_type = scram-sha-256
 auth_file = {folder}/users.txt
 logfile = {folder}/pgbouncer.log
 max_client_conn = 1000
-default_pool_size = 10
+default_pool_size = {pool_size}
 query_wait_timeout = 120
 server_login_retry = 1
 """
@@ -161,7 +162,9 @@ def _proxy(authority: trustme.CA, upstream: UnixUpstream, host: str) -> WireProx
 def _pooler(folder: Path, server_socket_dir: Path, password: str) -> Iterator[None]:
     folder.mkdir()
     (folder / "users.txt").write_text(f'"{OWNER}" "{password}"\n')
-    settings = _PGBOUNCER_INI.format(server=server_socket_dir, folder=folder, port=POOLER_PORT)
+    settings = _PGBOUNCER_INI.format(
+        server=server_socket_dir, folder=folder, port=POOLER_PORT, pool_size=POOL_SIZE
+    )
     (folder / "pgbouncer.ini").write_text(settings)
     # Like PostgreSQL, PgBouncer refuses to run as root.
     as_whom = runner.choose_runner(files.wheel_programs(), folder, os.environ)
