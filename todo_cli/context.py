@@ -63,6 +63,10 @@ class HandBack(BaseException):
     """
 
 
+class NotMadeYet(HandBack):
+    """There is no embedded database. Another process may be making it."""
+
+
 class Databases(Protocol):
     """Where runs take their databases from, and give them back."""
 
@@ -289,6 +293,8 @@ class Run:
             self.require_own_process()
             end = "Ctrl-Z and Enter end it" if os.name == "nt" else "Ctrl-D ends it"
             self.render.note(f"Reading {what}; {end}.")
+        if self.is_guest:
+            self.prepare_embedded()  # handed back after the reading, it would find nothing to read
         self.has_read_stdin = True
         try:
             return stdin.buffer.read().decode("utf-8-sig")
@@ -389,7 +395,8 @@ class Run:
             return token
         if self.is_completing:
             raise NotLoggedIn("There is no database yet.")
-        self.require_own_process()
+        if self.is_guest:
+            raise NotMadeYet
         if self.home.is_made:
             return self.home.prepare()
         self.render.note("Making a database for your tasks …")

@@ -184,3 +184,34 @@ def wait_until(condition: Any) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not happen"
         time.sleep(0.01)
+
+
+RECORDER = """
+import atexit, os, sys
+def record(what):
+    log = os.open({log!r}, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.write(log, what.encode() + b"\\n")
+    os.close(log)
+if any("agent.server" in word for word in sys.orig_argv):
+    record("agent")
+else:
+    for module in ("todo_cli.app", "alembic"):
+        atexit.register(lambda module=module: module in sys.modules and record(module))
+"""
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Counts the agents that were started, and the modules that other processes imported."""
+
+    folder: Path
+
+    def environ(self) -> dict[str, str]:
+        """What the processes need to be recorded."""
+        self.folder.mkdir()
+        recorder = RECORDER.format(log=str(self.folder / "log"))
+        (self.folder / "sitecustomize.py").write_text(recorder)
+        return {"PYTHONPATH": f"{self.folder}{os.pathsep}{ROOT}"}
+
+    def count(self, what: str) -> int:
+        return (self.folder / "log").read_text().splitlines().count(what)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from todo_cli.credentials import Credential, RubbishCredential, file_store
-from todo_cli.database.embedded import EmbeddedServer
+from todo_cli.database.embedded import EmbeddedServer, locked
 from todo_cli.database.target import EMBEDDED
 from todo_cli.errors import EmbeddedServerError, SchemaNewer
 
@@ -108,16 +108,20 @@ class EmbeddedHome:
     def prepare(self) -> str:
         """Make and start the server, migrate it, log in the local account; answer its token.
 
-        Safe to call twice, and by two processes at once: each step looks what is there already.
+        Safe to call twice, and by many processes at once: one does the work, the others wait.
 
         Raises:
             EmbeddedServerError: the server cannot be made, started, or its files written.
         """
-        from todo_cli.admin import migrate
-
         made = self._server.start()
         if made:
             _write(self._on_demand_file, "")
+        with locked(self._data_dir / "prepare.lock"):
+            return self.session_token() or self._prepare_database()
+
+    def _prepare_database(self) -> str:
+        from todo_cli.admin import migrate
+
         # Newer revisions only add, so an older program goes on with what a newer one has made.
         with contextlib.suppress(SchemaNewer):
             migrate.upgrade(self.url)

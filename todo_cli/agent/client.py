@@ -16,15 +16,22 @@ OWN_PROCESS = frozenset({"agent", "db", "register", "login", "logout", "passwd"}
 _OWN_OPTIONS = frozenset(
     {"--help", "-h", "--version", "--debug", "--install-completion", "--show-completion"}
 )
-RECENTLY_SECONDS = 5
-"""An agent that was started so long ago may still be importing; no second one is started."""
+WARM_UP_SECONDS = 30
+"""How long a call waits for an agent that was just started. It listens before it can answer."""
+BACKLOG = 1024
+"""Calls that can wait for an agent to accept them."""
+
+CANCEL_SECONDS = 1.0
+"""How long Ctrl-C waits for the agent to end the command."""
 
 _INTERRUPTED = 130
 _REFUSED = 1
 START_SECONDS = 3
-"""How long an agent waits for the end of the command that started it, to be in nobody's way."""
+"""How long an agent waits for the end of the command that started it, to be in nobody's way. It
+begins at once when another call connects."""
 _SPAWN = (
-    f"import os, select, sys; select.select([0], [], [], {START_SECONDS});"
+    "import os, select, sys;"
+    f" select.select([0, int(sys.argv[5])], [], [], {START_SECONDS});"
     " sys.path[:] = sys.argv[1].split(os.pathsep);"
     " from todo_cli.agent.server import main; main()"
 )
@@ -62,34 +69,48 @@ def connect(data_dir: str, *, start: bool = True) -> _socket.socket | None:
 
     With `start` an agent that is missing is started, and one of another program version is told
     to end and replaced. One that does not answer in time is left to itself: the next is started
-    beside it.
+    beside it. One that was just started is waited for: many calls at once start one agent and are
+    answered by it.
     """
     folder, name = place.folder(data_dir), place.name(os.environb)
-    try:
+    connection = None
+    if os.path.lexists(folder):
         if not place.is_private(folder):
             return None
-    except FileNotFoundError:
-        if start:
-            spawn(data_dir, name)
-        return None
-    connection = open_connection(folder, name)
+        connection = open_connection(folder, name)
+    if connection is None and start and not spawn(data_dir, name):
+        connection = _open_soon(folder, name)
     if connection is None:
-        if start and not _started_recently(folder, name):
-            spawn(data_dir, name)
         return None
     fingerprint = place.fingerprint()  # while the agent wakes up
     try:
-        greeting = wire.read_exactly(connection, wire.HELLO_BYTES)
+        greeting = read_hello(connection, folder, name)
     except TimeoutError:
         abandon(folder, name)
         return None
     if wire.fingerprint_in(greeting) == fingerprint:
         return connection
-    if start and greeting:
-        wire.send_request(connection, wire.QUIT)
+    if start:
+        if greeting:
+            wire.send_request(connection, wire.QUIT)
+            connection.recv(1)  # it closes the connection when its place is free
         spawn(data_dir, name)
     connection.close()
     return None
+
+
+def read_hello(connection: _socket.socket, folder: str, name: str) -> bytes:
+    """The agent's hello; fewer bytes if it has ended.
+
+    Raises:
+        TimeoutError: it does not answer, and is not just starting.
+    """
+    while True:
+        try:
+            return wire.read_exactly(connection, wire.HELLO_BYTES)
+        except TimeoutError:
+            if not _is_starting(folder, name):
+                raise
 
 
 def open_connection(folder: str, name: str) -> _socket.socket | None:
@@ -136,14 +157,70 @@ def abandon(folder: str, name: str) -> None:
             continue
 
 
-def spawn(data_dir: str, name: str, *, at_once: bool = False) -> None:
-    """Start an agent, and let it begin its work when this process ends: it is in nobody's way.
+def spawn(data_dir: str, name: str, *, at_once: bool = False) -> bool:
+    """Start an agent; True if this call started it, False if another did or there can be none.
 
-    Its standard input is the end of a pipe whose other end only this process has. With `at_once`
-    that is closed now.
+    The agent inherits the lock of its name, which it holds as long as it lives, and a socket that
+    listens already: calls that come meanwhile wait for it and start no other.
+
+    It begins its work when this process ends, to be in nobody's way: its standard input is the end
+    of a pipe whose other end only this process has. With `at_once` that is closed now.
     """
     if not sys.executable or hasattr(sys, "frozen") or not _may_spawn(data_dir):
-        return
+        return False
+    folder = place.folder(data_dir)
+    lock = listener = None
+    try:
+        place.make_folders(folder)
+        lock = _lock(folder, name) if place.is_private(folder) else None
+        if lock is None:
+            return False
+        listener = _listen(folder, name)
+        _start_process(data_dir, name, (lock, listener.fileno()), at_once=at_once)
+    except OSError:
+        return False
+    finally:  # the agent has its own copies
+        if lock is not None:
+            os.close(lock)
+        if listener is not None:
+            listener.close()
+    return True
+
+
+def _lock(folder: str, name: str) -> int | None:
+    """A descriptor that holds the lock of the agent's name; None if an agent holds it."""
+    import fcntl  # not at the top: nearly no call needs it
+
+    path = os.path.join(folder, f"{name}.lock")
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Who clears up after a dead agent unlinks its lock: then this one excludes nobody.
+        if os.fstat(lock).st_ino == os.stat(path).st_ino:
+            os.utime(lock)
+            return lock
+    except OSError:
+        pass
+    os.close(lock)
+    return None
+
+
+def _listen(folder: str, name: str) -> _socket.socket:
+    """The socket of an agent to be. It is bound under another name and moved when it listens, so
+    that nobody is refused."""
+    new, final = (os.path.join(folder, f"{name}.{ending}") for ending in ("new", "sock"))
+    if os.path.lexists(new):
+        os.unlink(new)
+    listener = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+    with SocketPath(folder, f"{name}.new") as path:
+        listener.bind(path)
+    os.chmod(new, 0o600)
+    listener.listen(BACKLOG)
+    os.rename(new, final)
+    return listener
+
+
+def _start_process(data_dir: str, name: str, inherited: tuple[int, int], *, at_once: bool) -> None:
     here, there = os.pipe()
     words = [sys.executable, "-P", "-c", _SPAWN, _import_path(), data_dir, name]
     actions = [
@@ -151,18 +228,18 @@ def spawn(data_dir: str, name: str, *, at_once: bool = False) -> None:
         (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
         (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
     ]
+    for descriptor in inherited:
+        os.set_inheritable(descriptor, True)
     try:
         os.posix_spawn(
             sys.executable,
-            words,
+            [*words, *map(str, inherited)],
             place.spawn_environ(os.environb),
             file_actions=actions,
             setsigmask=(),
         )
         if not at_once:
             _waiting.append(os.dup(there))
-    except OSError:
-        pass
     finally:
         os.close(here)
         os.close(there)
@@ -204,12 +281,22 @@ def _umask() -> int:
     return umask
 
 
-def _started_recently(folder: str, name: str) -> bool:
+def _open_soon(folder: str, name: str) -> _socket.socket | None:
+    """A connection to the agent that another call is starting at this moment, or None."""
+    while True:
+        connection = open_connection(folder, name)
+        if connection is not None or not _is_starting(folder, name):
+            return connection
+        time.sleep(0.005)
+
+
+def _is_starting(folder: str, name: str) -> bool:
+    """Whether an agent was started a moment ago. One that is ready sets its lock's time to 0."""
     try:
         age = time.time() - os.stat(os.path.join(folder, f"{name}.lock")).st_mtime
     except OSError:
         return False
-    return -RECENTLY_SECONDS < age < RECENTLY_SECONDS
+    return -WARM_UP_SECONDS < age < WARM_UP_SECONDS
 
 
 def _may_spawn(data_dir: str) -> bool:
@@ -276,7 +363,7 @@ def _lost() -> int:
 def _interrupted(connection: _socket.socket) -> int:
     """Have the agent cancel the query; its answer is awaited so that nothing is written later."""
     try:
-        connection.settimeout(wire.PATIENCE_SECONDS)
+        connection.settimeout(CANCEL_SECONDS)
         connection.send(wire.CANCEL)
         while connection.recv(16):
             pass

@@ -37,7 +37,7 @@ class Peer:
             return b""
         with closing(connection):
             try:
-                wire.read_exactly(connection, wire.HELLO_BYTES)
+                client.read_hello(connection, self.folder, self.name)
                 wire.send_request(connection, kind)
                 return wire.read_exactly(connection, wire.LARGEST_REQUEST_BYTES)
             except OSError:
@@ -67,7 +67,7 @@ def _peer(folder: str, name: str) -> Peer | None:
     with closing(connection):
         pid, _ = wire.peer(connection)
         try:
-            answers = len(wire.read_exactly(connection, wire.HELLO_BYTES)) > 0
+            answers = len(client.read_hello(connection, folder, name)) > 0
         except OSError:
             answers = False
     return Peer(folder, name, pid, answers)

@@ -44,6 +44,18 @@ def folder(data_dir: str) -> str:
     return os.path.join(data_dir, "agent")
 
 
+def make_folders(folder: str) -> None:
+    """Make a folder and those above it that are missing, open to us alone; others stay as is."""
+    if os.path.isdir(folder):
+        return
+    make_folders(os.path.dirname(folder))
+    try:
+        os.mkdir(folder, 0o700)
+    except FileExistsError:  # made by another call meanwhile, or something else is in the way
+        if not os.path.isdir(folder):
+            raise
+
+
 def name(environ: "os._Environ[bytes]") -> str:
     """The agent's name in its folder. It is computed afresh by each call."""
     bound = tuple(map(os.fsencode, _BOUND))

@@ -16,6 +16,7 @@ import json
 import os
 import re
 import resource
+import select
 import selectors
 import signal
 import socket
@@ -23,13 +24,14 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from todo_cli import __version__
 from todo_cli.agent import place, wire
-from todo_cli.agent.client import SocketPath
-from todo_cli.context import HandBack, Invocation
+from todo_cli.agent.client import BACKLOG
+from todo_cli.context import HandBack, Invocation, NotMadeYet
 from todo_cli.database.target import EMBEDDED, URL_VARIABLES, Target
 from todo_cli.errors import TodoError
 
@@ -38,9 +40,8 @@ if TYPE_CHECKING:
 
 IDLE_SECONDS = 900.0
 LONGEST_IDLE_SECONDS = 7 * 86_400.0
-BACKLOG = 128
-LOCK_SECONDS = 2.0
-"""How long the agent of an older program version may take to hand over."""
+PROGRAM_CHECK_SECONDS = 60.0
+"""How often the agent looks whether its program is still there and the same."""
 MOST_MEMORY_BYTES = 140 * 1024 * 1024
 """An agent that has grown so large makes room for a fresh one when its runs are over."""
 WARM_MODULES = (
@@ -49,6 +50,9 @@ WARM_MODULES = (
 )
 """What the commands of every day import; the rest is imported when somebody needs it."""
 MEMORY_CHECK_COMMANDS = 64
+GROWTH_BYTES = 8 * 1024 * 1024
+"""Memory that a large answer took beyond this is given back to the system after the command."""
+SPELL_MILLISECONDS = 200
 
 _RELATIVE_FILE = re.compile(r"(ssl(rootcert|cert|key|crl|crldir)|passfile)=(?!/|%2[Ff]|system)")
 
@@ -57,23 +61,16 @@ _M_ARENA_MAX = -8
 
 
 def main() -> None:
-    """The process's entry: `import path, data folder, name` as arguments."""
-    _, _, data_dir, name = [*sys.argv, "", ""][:4]
-    _detach()
-    folder = _private_folder(data_dir)
-    if folder is None:
-        return
-    fingerprint = place.fingerprint()
-    lock = _lock(folder, name)
-    if lock is None:
-        return
-    try:
-        _limit_memory()
-        agent = Agent(data_dir, name, fingerprint, lock)
-        agent.warm_up()
-        agent.serve()
-    finally:
-        os.utime(lock, (0, 0))  # so that the next call need not wait before it starts another
+    """The process's entry. Arguments: import path, data folder, name, lock and listening socket.
+
+    The last two are descriptors that `client.spawn` made.
+    """
+    _, _, data_dir, name, lock, listener = sys.argv
+    starter = _detach(int(lock), int(listener))
+    _limit_memory()
+    agent = Agent(data_dir, name, int(lock), int(listener), starter)
+    agent.warm_up()
+    agent.serve()
 
 
 class Call:
@@ -156,7 +153,11 @@ class Call:
             if self.interrupted:
                 raise KeyboardInterrupt
         try:
-            code = self._run_app(words, environ, databases)
+            try:
+                code = self._run_app(words, environ, databases)
+            except NotMadeYet:  # most likely by the command that started us
+                self._agent.wait_for_starter(lambda: self.interrupted)
+                code = self._run_app(words, environ, databases)
         except HandBack:
             self.connection.sendall(wire.DECLINED)
             return
@@ -201,15 +202,18 @@ class Call:
 class Agent:
     """The listening socket, the runs under way, and what they share."""
 
-    def __init__(self, data_dir: str, name: str, fingerprint: bytes, lock: int) -> None:
+    def __init__(self, data_dir: str, name: str, lock: int, listener: int, starter: int) -> None:
         from todo_cli.agent.databases import DatabasePool
 
         self.databases: DatabasePool = DatabasePool()
         self._data_dir = data_dir
         self._folder = place.folder(data_dir)
         self._name = name
-        self._hello = wire.hello(fingerprint)
+        self._fingerprint = place.fingerprint()
+        self._hello = wire.hello(self._fingerprint)
         self._lock_file = lock
+        self._starter = starter
+        """Readable once the command that started this process has ended."""
         self._calls: set[Call] = set()
         self._commands = 0
         self._retired = False
@@ -217,8 +221,10 @@ class Agent:
         self._mutex = threading.RLock()  # a signal's handler may take it too
         self._selector = selectors.DefaultSelector()
         self._wake_reader, self._wake_writer = os.pipe()
-        self._listener: socket.socket | None = None
-        self._inode = 0
+        self._listener = socket.socket(fileno=listener)
+        self._inode = self._inode_of_place()
+        self._settled_bytes = 0
+        self._checked_at = time.monotonic()
         self._idle_seconds = _idle_seconds(os.environ.get("TODO_AGENT_IDLE"))
 
     def warm_up(self) -> None:
@@ -230,6 +236,7 @@ class Agent:
         app.command_tree()
         gc.collect()
         gc.freeze()
+        self._settled_bytes = memory_bytes()
 
     def serve(self) -> None:
         """Accept calls until nobody came for a while; then wait for the last to end."""
@@ -263,8 +270,11 @@ class Agent:
         with self._mutex:
             self._calls.discard(call)
             self._last_active = time.monotonic()
-        if self._retired or not self._calls:
+            is_quiet = not self._calls
+        if self._retired or is_quiet:
             self._wake()
+        if is_quiet:
+            self._give_memory_back()
 
     def count_command(self) -> None:
         with self._mutex:
@@ -272,6 +282,18 @@ class Agent:
             is_due = self._commands % MEMORY_CHECK_COMMANDS == 0
         if is_due and memory_bytes() > MOST_MEMORY_BYTES:
             self.retire()
+
+    def wait_for_starter(self, is_interrupted: Callable[[], bool]) -> None:
+        """Wait for the end of the command that started this process.
+
+        Raises:
+            KeyboardInterrupt: the caller does not want to wait.
+        """
+        poll = select.poll()
+        poll.register(self._starter, select.POLLIN)  # and POLLHUP, which cannot be left out
+        while not poll.poll(SPELL_MILLISECONDS):
+            if is_interrupted():
+                raise KeyboardInterrupt
 
     def retire(self) -> None:
         """Take no more calls; end when those under way are over."""
@@ -303,23 +325,13 @@ class Agent:
     # The socket
 
     def _listen(self) -> None:
-        """Bind beside the place and move there: whoever connects finds somebody listening."""
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self._path("new"))
-        with SocketPath(self._folder, f"{self._name}.new") as path:
-            listener.bind(path)
-        os.chmod(self._path("new"), 0o600)
-        listener.listen(BACKLOG)
-        listener.setblocking(False)
-        os.rename(self._path("new"), self._path("sock"))
-        self._inode = os.stat(self._path("sock")).st_ino
-        self._listener = listener
-        self._selector.register(listener, selectors.EVENT_READ)
+        self._listener.listen(BACKLOG)  # again, so that callers see this process as their peer
+        self._listener.setblocking(False)
+        self._selector.register(self._listener, selectors.EVENT_READ)
         self._selector.register(self._wake_reader, selectors.EVENT_READ)
+        os.utime(self._lock_file, (0, 0))  # we are ready
 
     def _accept(self) -> None:
-        assert self._listener is not None
         try:
             connection, _ = self._listener.accept()
         except OSError:  # it went again, or there are no descriptors left for a moment
@@ -344,23 +356,47 @@ class Agent:
             if self._calls:
                 return False
             idle = time.monotonic() - self._last_active
-        return self._retired or idle >= self._idle_seconds or not self._has_place()
+        if self._retired or idle >= self._idle_seconds or not self._has_place():
+            return True
+        return self._is_outdated()
+
+    def _is_outdated(self) -> bool:
+        """Whether the program was removed or replaced: no call will ever come."""
+        if time.monotonic() - self._checked_at < PROGRAM_CHECK_SECONDS:
+            return False
+        self._checked_at = time.monotonic()
+        try:
+            return place.fingerprint() != self._fingerprint
+        except OSError:
+            return True
 
     def _patience(self) -> float | None:
         """How long nothing may happen; None for ever, which is while calls are under way."""
         with self._mutex:
             if self._calls:
                 return None
-            remaining = self._last_active + self._idle_seconds - time.monotonic()
+            ends_at = self._last_active + self._idle_seconds
+        next_at = min(ends_at, self._checked_at + PROGRAM_CHECK_SECONDS) - time.monotonic()
         rest = self.databases.seconds_until_rested()
-        return max(0.0, remaining if rest is None else min(remaining, rest))
+        return max(0.0, next_at if rest is None else min(next_at, rest))
+
+    def _give_memory_back(self) -> None:
+        """After a large answer: free the heap's pages, which Python and glibc would keep."""
+        if memory_bytes() > self._settled_bytes + GROWTH_BYTES:
+            gc.collect()
+            with contextlib.suppress(AttributeError, OSError):
+                ctypes.CDLL(None).malloc_trim(0)
+            self._settled_bytes = memory_bytes()
+
+    def _inode_of_place(self) -> int:
+        try:
+            return os.stat(self._path("sock")).st_ino
+        except OSError:
+            return 0
 
     def _has_place(self) -> bool:
         """Whether our socket is still where callers look for it."""
-        try:
-            return os.stat(self._path("sock")).st_ino == self._inode
-        except OSError:
-            return False
+        return self._inode_of_place() == self._inode != 0
 
     def _give_up_place(self) -> None:
         """Remove the socket and let another agent begin."""
@@ -403,9 +439,19 @@ def memory_bytes() -> int:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def _detach() -> None:
-    """Leave the starter's session, folder and descriptors: who reads a pipe waits for its end."""
-    os.closerange(3, 65_536)
+def _detach(*kept: int) -> int:
+    """Leave the starter's session, folder and descriptors: who reads a pipe waits for its end.
+
+    Returns:
+        The pipe that the starter holds the other end of.
+    """
+    before = 2
+    for descriptor in (*sorted(kept), 65_536):
+        os.closerange(before + 1, descriptor)
+        before = descriptor
+    for descriptor in kept:
+        os.set_inheritable(descriptor, False)
+    starter = os.dup(0)
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
@@ -417,42 +463,7 @@ def _detach() -> None:
     os.umask(0o077)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # tokens do not belong in a core file
     sys.setswitchinterval(0.001)
-
-
-def _private_folder(data_dir: str) -> str | None:
-    """The agent's folder, made if it is not there; None if it is not fit to use."""
-    folder = place.folder(data_dir)
-    try:
-        os.makedirs(data_dir, mode=0o700, exist_ok=True)
-        with contextlib.suppress(FileExistsError):
-            os.mkdir(folder, 0o700)
-        return folder if place.is_private(folder) else None
-    except OSError:
-        return None
-
-
-def _lock(folder: str, name: str) -> int | None:
-    """Hold the name for as long as this process lives; None if another one does."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-    path = os.path.join(folder, f"{name}.lock")
-    deadline = time.monotonic() + LOCK_SECONDS
-    while True:
-        try:
-            lock = os.open(path, flags, 0o600)
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                # Who clears up after a dead agent unlinks its lock: then it holds nothing.
-                if os.fstat(lock).st_ino == os.stat(path).st_ino:
-                    os.utime(lock)
-                    return lock
-                os.close(lock)
-            except (BlockingIOError, FileNotFoundError):
-                os.close(lock)
-        except OSError:
-            return None
-        if time.monotonic() > deadline:
-            return None
-        time.sleep(0.1)
+    return starter
 
 
 def _limit_memory() -> None:

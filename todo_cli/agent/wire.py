@@ -29,8 +29,9 @@ STARTED, DECLINED, ENDED, CANCEL = b"S", b"D", b"E", b"C"
 DESCRIPTORS = 4
 LARGEST_REQUEST_BYTES = 1024 * 1024
 """Half of what Linux takes for words and environment together; more is run in the own process."""
-PATIENCE_SECONDS = 1.0
-"""How long the other side may keep silent where it has nothing to work on."""
+PATIENCE_SECONDS = 5.0
+"""How long the other side may keep silent where it has nothing to work on. With many calls at once
+it may wait for a processor that long."""
 
 _INT_BYTES = 4
 _MSG_CMSG_CLOEXEC = getattr(_socket, "MSG_CMSG_CLOEXEC", 0)

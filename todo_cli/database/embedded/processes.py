@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import subprocess
 
 POLL_SECONDS = 0.02
+MAX_POLL_SECONDS = 0.25
 
 
 def status(lock_file: Path) -> tuple[int | None, str]:
@@ -114,10 +115,12 @@ def complaint(output: str) -> str:
 
 
 def wait_until(condition: Callable[[], bool], timeout_seconds: float) -> bool:
-    """Ask until the condition holds; False when it did not within the time."""
+    """Ask until the condition holds, more and more rarely; False when it did not in the time."""
     deadline = time.monotonic() + timeout_seconds
+    pause = POLL_SECONDS
     while not condition():
         if time.monotonic() > deadline:
             return False
-        time.sleep(POLL_SECONDS)
+        time.sleep(pause)
+        pause = min(pause * 1.25, MAX_POLL_SECONDS)
     return True

@@ -13,11 +13,11 @@ its socket lies in a folder of mode 0700. So the cluster trusts whoever reaches 
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -437,27 +437,36 @@ class EmbeddedServer:
         path = self._environ.get("PATH", os.defpath)
         return {**kept, "PATH": f"{path}:/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
+    def _locked(self) -> AbstractContextManager[None]:
         """Hold the lock that lets one process at a time make, start or stop the server."""
-        import fcntl
+        return locked(self._data_dir / "postgres.lock", hint=f"Its log is {self._log}.")
 
-        def is_taken() -> bool:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return False
-            return True
 
-        # Descriptors of Python are not inherited by other programs, so the server cannot keep it.
-        lock = files.open_private(self._data_dir / "postgres.lock", os.O_RDWR)
+@contextmanager
+def locked(path: Path, *, hint: str | None = None) -> Iterator[None]:
+    """Hold a lock of the data folder; one process at a time does.
+
+    Raises:
+        EmbeddedServerError: another holds it for too long.
+    """
+    import fcntl
+
+    def is_taken() -> bool:
         try:
-            if not processes.wait_until(is_taken, LOCK_TIMEOUT_SECONDS):
-                raise EmbeddedServerError(
-                    "Another command has been starting or stopping the embedded database for "
-                    f"{LOCK_TIMEOUT_SECONDS} seconds.",
-                    hint=f"Its log is {self._log}.",
-                )
-            yield
-        finally:
-            os.close(lock)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    # Descriptors of Python are not inherited by other programs, so the server cannot keep it.
+    lock = files.open_private(path, os.O_RDWR)
+    try:
+        if not processes.wait_until(is_taken, LOCK_TIMEOUT_SECONDS):
+            raise EmbeddedServerError(
+                "Another command has been starting, stopping or changing the embedded database for "
+                f"{LOCK_TIMEOUT_SECONDS} seconds.",
+                hint=hint,
+            )
+        yield
+    finally:
+        os.close(lock)
