@@ -26,7 +26,7 @@ Register-ArgumentCompleter -Native -CommandName todo -ScriptBlock {
     finally {
         [Console]::OutputEncoding = $encoding
         $Env:COLUMNS = $columns
-        Remove-Item Env:_TODO_COMPLETE, Env:_TODO_COMPLETE_LINE -ErrorAction Ignore
+        Remove-Item -Path 'Env:_TODO_COMPLETE', 'Env:_TODO_COMPLETE_LINE' -ErrorAction Ignore
     }
 
     # Where nothing is answered PowerShell offers file names by itself.
