@@ -483,6 +483,7 @@ def _(alice: Attacker) -> str:
         "select todo_auth.settle_attempt('x')",
         "select todo_auth.door_closed_until('x', 'x')",
         "select todo_auth.assign_task_number()",
+        "select todo_auth.count_task_numbers()",
         "select todo_auth.stamp_task()",
         "select todo_auth.admit_task_writer()",
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 from psycopg import errors
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, PendingRollbackError
 
 from todo_cli.database.faults import (
     BY_SQLSTATE,
@@ -168,3 +168,22 @@ def test_neither_sql_nor_parameters_are_told() -> None:
 def test_a_wrong_password_is_told_as_one() -> None:
     error = psycopg.OperationalError("FATAL:  password authentication failed for user")
     assert isinstance(translation(error), NotLoggedIn)
+
+
+def test_what_cannot_be_cleaned_up_after_a_cut_is_the_cut() -> None:
+    """SQLAlchemy raises this from a block that wants its transaction back."""
+    cut = psycopg.OperationalError("SSL connection has been closed unexpectedly")
+
+    def run() -> None:
+        try:
+            raise DBAPIError("select 1", {}, cut)
+        finally:
+            raise PendingRollbackError("Can't reconnect until …")
+
+    with pytest.raises(TransientFault), translated():
+        run()
+
+
+def test_a_transaction_left_open_without_a_cut_is_a_bug() -> None:
+    with pytest.raises(PendingRollbackError), translated():
+        raise PendingRollbackError("Can't reconnect until …")

@@ -428,7 +428,7 @@ def _bytes(setting: str | None) -> int | None:
 FORCED = ("tasks", "tasks_archive")
 SHIELDED = ("users", "sessions", "accounts", "verifications")
 """Row-level security is enabled; the web application, their owner, is not bound."""
-TRIGGERS = ("tasks_admit_writer", "tasks_assign_number", "tasks_stamp")
+TRIGGERS = ("tasks_admit_writer", "tasks_assign_number", "tasks_count_numbers", "tasks_stamp")
 
 _HAS_SCHEMA: LiteralString = """
 select to_regclass('public.alembic_version') is not null

@@ -16,7 +16,7 @@ from todo_cli.database.embedded import EmbeddedServer, locked
 from todo_cli.database.target import EMBEDDED
 from todo_cli.errors import EmbeddedServerError, SchemaNewer
 
-SCHEMA_HEAD = "0008"
+SCHEMA_HEAD = "0009"
 """The newest revision of `migrations/`: known here so that a command need not import Alembic. A
 test compares the two."""
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 import psycopg
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, PendingRollbackError
 
 from todo_cli.errors import (
     DatabaseFault,
@@ -330,6 +330,12 @@ def translated() -> Iterator[None]:
         yield
     except DBAPIError as error:
         raise translation(error.orig) from error
+    except PendingRollbackError as error:
+        # What cleans up after a cut finds a transaction that it cannot end; the cut came before.
+        cut = error.__context__
+        if not isinstance(cut, DBAPIError):
+            raise
+        raise translation(cut.orig) from error
     except psycopg.Error as error:
         raise translation(error) from error
 
