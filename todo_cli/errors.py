@@ -76,7 +76,7 @@ class TaskNotFound(Refused):
 
 class AmbiguousTask(Refused):
     code = "task_ambiguous"
-    default_hint = "Use the task's number, or more of its UUID."
+    default_hint = "Give the number of the one you mean."
 
 
 class EditConflict(Refused):

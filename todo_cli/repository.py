@@ -7,6 +7,7 @@ statement bears repeating: inserts carry their identifiers, updates set and neve
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date
@@ -30,6 +31,7 @@ from todo_cli.errors import (
 from todo_cli.models import ArchivedTask, Task
 from todo_cli.values import (
     DEFAULT_LIMIT,
+    MAX_TASKS,
     DayCount,
     SortKey,
     Stats,
@@ -39,6 +41,7 @@ from todo_cli.values import (
     TaskState,
     number_ranges,
     printable,
+    require_few_enough,
     uuid7,
 )
 
@@ -108,7 +111,7 @@ class TaskRepository:
             added = list(session.scalars(statement))
             if len(added) < len(ids):
                 # The first try was committed while this one was on its way.
-                added = list(session.exec(select(Task).where(col(Task.id).in_(ids))))
+                added = list(session.exec(select(Task).where(_has_id(ids))))
             return added
 
         tasks = {task.id: task for task in self._database.run(insert, writes=True)}
@@ -222,7 +225,7 @@ class TaskRepository:
     def _set_flipped(self, before: Sequence[Task]) -> tuple[int, list[Task]]:
         """Flip what is as it was; answer how many tries that took, and the tasks as they are."""
         flip = _flip_statement(before)
-        look = select(Task).where(col(Task.id).in_([task.id for task in before]))
+        look = select(Task).where(_has_id([task.id for task in before]))
         tries = 0
 
         def work(session: Session) -> list[Task]:
@@ -280,7 +283,7 @@ class TaskRepository:
         restored = {task.id: task for task in self._write(statement)}
         missing = [id_ for id_ in ids if id_ not in restored]
         if missing:
-            again = self._read(select(Task).where(col(Task.id).in_(missing)))
+            again = self._read(select(Task).where(_has_id(missing)))
             restored |= {task.id: task for task in again}
         if len(restored) < len(ids):
             raise DatabaseFault("The tasks were not brought back.")
@@ -334,7 +337,7 @@ class TaskRepository:
         if not found and query.after is not None:
             of = _source(query)
             after = [query.after]
-            _in_order(after, self._read(sa.select(of).where(_is_any_of(after, of))))
+            _in_order(after, self._read(_lookup_statement(after, of)))
 
     def _read(self, statement: Any) -> list[Task]:
         return self._database.run(lambda session: list(session.scalars(statement)))
@@ -396,11 +399,13 @@ def _refuse_trash(tasks: Sequence[Task]) -> None:
 
 def _flip_statement(before: Sequence[Task]) -> sa.Executable:
     """Flip all of the tasks, if each is still as it was read; else none."""
-    unchanged = sa.or_(
-        *(
-            sa.and_(_TASKS.c.id == task.id, _TASKS.c.updated_at == task.updated_at)
-            for task in before
-        )
+    seen = _rows(
+        "seen",
+        id=([task.id for task in before], sa.Uuid()),
+        updated_at=([task.updated_at for task in before], sa.DateTime(timezone=True)),
+    )
+    unchanged = sa.exists().where(
+        seen.c.id == _TASKS.c.id, seen.c.updated_at == _TASKS.c.updated_at
     )
     locked, locked_count = _locked(unchanged)
     return (
@@ -450,19 +455,12 @@ def _insert_once(
     `not exists` comes before the insert's own conflict rule, so that a repeated try takes no
     number: the trigger that counts fires before a conflict is seen.
     """
-    draft = (
-        sa.func.unnest(
-            sa.bindparam(None, ids, ARRAY(sa.Uuid)),
-            sa.bindparam(None, titles, ARRAY(sa.Text)),
-            sa.bindparam(None, descriptions, ARRAY(sa.Text)),
-        )
-        .table_valued(
-            sa.column("id", sa.Uuid),
-            sa.column("title", sa.Text),
-            sa.column("description", sa.Text),
-            with_ordinality="position",
-        )
-        .render_derived(name="draft")
+    draft = _rows(
+        "draft",
+        with_ordinality="position",
+        id=(ids, sa.Uuid()),
+        title=(titles, sa.Text()),
+        description=(descriptions, sa.Text()),
     )
     missing = (
         sa.select(draft.c.id, draft.c.title, draft.c.description)
@@ -476,47 +474,131 @@ def _insert_once(
         .returning(_TASKS)
         .cte("inserted")
     )
-    there_before = sa.select(_TASKS).where(
-        _TASKS.c.id == sa.func.any(sa.bindparam(None, ids, ARRAY(sa.Uuid)))
-    )
+    there_before = sa.select(_TASKS).where(_has_id(ids))
     return sa.select(Task).from_statement(sa.select(inserted).union_all(there_before))
 
 
-def _is_any_of(refs: Sequence[TaskRef], of: Any = Task) -> sa.ColumnElement[bool]:
-    numbers = [ref.number for ref in refs if ref.number is not None]
-    ranges = [col(of.id).between(ref.first, ref.last) for ref in refs if ref.first is not None]
-    return sa.or_(col(of.number).in_(numbers), *ranges)
+def _rows(
+    name: str, *, with_ordinality: str | None = None, **columns: tuple[Sequence[Any], Any]
+) -> sa.TableValuedAlias:
+    """Values and their type for each column, as the rows of a table.
+
+    One parameter for each column, however many rows: a statement takes 65,535 parameters.
+    """
+    arrays = [sa.bindparam(None, values, ARRAY(type_)) for values, type_ in columns.values()]
+    named = [sa.column(column, type_) for column, (_, type_) in columns.items()]
+    rows = sa.func.unnest(*arrays).table_valued(*named, with_ordinality=with_ordinality)
+    return rows.render_derived(name=name)
 
 
-def _matched(refs: Sequence[TaskRef], *, from_trash: bool) -> tuple[sa.CTE, sa.ColumnElement[bool]]:
-    """The tasks that the references mean, and whether each reference means exactly one."""
-    branches = []
-    numbers = {ref.number for ref in refs if ref.number is not None}
-    if numbers:
-        same = _TASKS.c.number.in_(numbers)
-        ref_text = sa.cast(_TASKS.c.number, sa.Text).label("ref")
-        branches.append(sa.select(ref_text, _TASKS.c.id).where(same))
-    for ref in {ref.text: ref for ref in refs if ref.number is None}.values():
-        within = _TASKS.c.id.between(ref.first, ref.last)
-        branches.append(sa.select(sa.literal(ref.text).label("ref"), _TASKS.c.id).where(within))
-    if not from_trash:
-        branches = [branch.where(_TASKS.c.deleted_at.is_(None)) for branch in branches]
-    matched = sa.union_all(*branches).cte("matched")
-    distinct_refs = len(numbers) + len({ref.text for ref in refs if ref.number is None})
-    one_each = sa.select(
-        sa.and_(
-            sa.func.count() == distinct_refs,
-            sa.func.count(matched.c.ref.distinct()) == distinct_refs,
+def _has_id(ids: Sequence[UUID]) -> sa.ColumnElement[bool]:
+    has_id: sa.ColumnElement[bool] = _TASKS.c.id == sa.func.any(
+        sa.bindparam(None, ids, ARRAY(sa.Uuid))
+    )
+    return has_id
+
+
+def _is_meant(ref: TaskRef, of: Any) -> sa.ColumnElement[bool]:
+    """That a task is meant by a reference which is no range."""
+    if ref.number is not None:
+        return col(of.number) == ref.number
+    return col(of.id).between(ref.first, ref.last)
+
+
+class _Named:
+    """References sorted by their kind, each once."""
+
+    def __init__(self, refs: Sequence[TaskRef]) -> None:
+        self.numbers = sorted({ref.number for ref in refs if ref.number is not None})
+        self.uuids = list({ref.text: ref for ref in refs if ref.first is not None}.values())
+        bounds = {(ref.first_number, ref.last_number) for ref in refs}
+        self.ranges = sorted(
+            (first, last) for first, last in bounds if first is not None and last is not None
         )
-    ).select_from(matched)
-    return matched, one_each.scalar_subquery()
+
+    @property
+    def is_single(self) -> bool:
+        return not self.ranges and len(self.numbers) + len(self.uuids) == 1
+
+    def has_number(self, of: Any) -> sa.ColumnElement[bool]:
+        return col(of.number) == sa.func.any(sa.bindparam(None, self.numbers, ARRAY(sa.BigInteger)))
+
+    def uuid_rows(self) -> sa.TableValuedAlias:
+        return _rows(
+            "uuid_ref",
+            ref=([ref.text for ref in self.uuids], sa.Text()),
+            first=([ref.first for ref in self.uuids], sa.Uuid()),
+            last=([ref.last for ref in self.uuids], sa.Uuid()),
+        )
+
+    def range_rows(self) -> sa.TableValuedAlias:
+        return _range_rows("number_range", self.ranges)
+
+    def joined_range_rows(self) -> sa.TableValuedAlias:
+        """The same numbers in ranges that share none, so that a task is found once."""
+        joined: list[tuple[int, int]] = []
+        for first, last in self.ranges:
+            if joined and first <= joined[-1][1]:
+                joined[-1] = (joined[-1][0], max(last, joined[-1][1]))
+            else:
+                joined.append((first, last))
+        return _range_rows("joined_range", joined)
+
+
+def _range_rows(name: str, ranges: Sequence[tuple[int, int]]) -> sa.TableValuedAlias:
+    return _rows(
+        name,
+        first=([first for first, _ in ranges], sa.BigInteger()),
+        last=([last for _, last in ranges], sa.BigInteger()),
+    )
+
+
+def _matched(named: _Named, *, from_trash: bool) -> tuple[sa.CTE, sa.ColumnElement[bool]]:
+    """The tasks that are named, and whether each reference means exactly one, or, if it is a
+    range, at least one. (Of what a UUID's beginning fits, two are enough to know.)"""
+    there = [] if from_trash else [_TASKS.c.deleted_at.is_(None)]
+    branches: list[sa.Select[Any]] = []
+    holds: list[sa.ColumnElement[bool]] = []
+
+    def count(select_: sa.Select[Any]) -> sa.ScalarSelect[int]:
+        return sa.select(sa.func.count()).select_from(select_.subquery()).scalar_subquery()
+
+    if named.numbers:
+        numbered = sa.select(_TASKS.c.id).where(named.has_number(Task), *there).cte("numbered")
+        branches.append(sa.select(numbered.c.id))
+        holds.append(count(sa.select(numbered.c.id)) == len(named.numbers))
+    if named.uuids:
+        uuid_ref = named.uuid_rows()
+        fitting = (
+            sa.select(_TASKS.c.id)
+            .where(_TASKS.c.id.between(uuid_ref.c.first, uuid_ref.c.last), *there)
+            .limit(2)
+            .lateral("fitting")
+        )
+        by_uuid = sa.select(uuid_ref.c.ref, fitting.c.id).join(fitting, sa.true()).cte("by_uuid")
+        branches.append(sa.select(by_uuid.c.id))
+        holds.append(count(sa.select(by_uuid.c.id)) == len(named.uuids))
+        holds.append(count(sa.select(by_uuid.c.ref).distinct()) == len(named.uuids))
+    if named.ranges:
+        joined, each = named.joined_range_rows(), named.range_rows()
+        within = _TASKS.c.number.between(joined.c.first, joined.c.last)
+        branches.append(sa.select(_TASKS.c.id).join(joined, within).where(*there))
+        one = sa.exists().where(_TASKS.c.number.between(each.c.first, each.c.last), *there)
+        holds.append(count(sa.select(each.c.first).where(one)) == len(named.ranges))
+    matched = (
+        sa.union(*branches).cte("matched") if len(branches) > 1 else branches[0].cte("matched")
+    )
+    if named.ranges:
+        holds.append(count(sa.select(matched.c.id)) <= MAX_TASKS)
+    return matched, sa.and_(*holds)
 
 
 def _chosen(refs: Sequence[TaskRef], *, from_trash: bool) -> list[sa.ColumnElement[bool]]:
     """Conditions for the tasks that the references mean: for all, or else for none."""
-    matched, all_matched = _matched(refs, from_trash=from_trash)
+    named = _Named(refs)
+    matched, all_matched = _matched(named, from_trash=from_trash)
     fitting = _TASKS.c.id.in_(sa.select(matched.c.id))
-    if len(refs) == 1:
+    if named.is_single:
         return [fitting, all_matched]
     if not from_trash:
         fitting = sa.and_(fitting, _TASKS.c.deleted_at.is_(None))
@@ -543,37 +625,92 @@ def _update_statement(
 
 
 def _lookup_statement(refs: Sequence[TaskRef], of: Any) -> sa.Executable:
-    """What the references fit: of each a few more than one, so that none crowds out another."""
-    fitting = [
-        sa.select(of)
-        .where(_is_any_of([ref], of))
-        .order_by(col(of.number))
-        .limit(CANDIDATES_SHOWN + 1)
-        .subquery()
-        for ref in {ref.text: ref for ref in refs if ref.number is None}.values()
-    ]
-    numbered = [ref for ref in refs if ref.number is not None]
-    branches = [sa.select(rows) for rows in fitting]
-    if numbered:
-        branches.append(sa.select(*sa.inspect(of).selectable.c).where(_is_any_of(numbered, of)))
-    return sa.select(of).from_statement(sa.union(*branches))
+    """What the references fit.
+
+    Of each beginning of a UUID a few more than one, so that none crowds out another. Of the ranges
+    one more than a command takes.
+    """
+    named = _Named(refs)
+    columns = sa.inspect(of).selectable.c
+    branches: list[sa.Select[Any]] = []
+    if named.numbers:
+        branches.append(sa.select(*columns).where(named.has_number(of)))
+    if named.uuids:
+        uuid_ref = named.uuid_rows()
+        fitting = (
+            sa.select(*columns)
+            .where(col(of.id).between(uuid_ref.c.first, uuid_ref.c.last))
+            .order_by(col(of.number))
+            .limit(CANDIDATES_SHOWN + 1)
+            .lateral("fitting")
+        )
+        branches.append(sa.select(*fitting.c).select_from(uuid_ref).join(fitting, sa.true()))
+    if named.ranges:
+        joined = named.joined_range_rows()
+        within = col(of.number).between(joined.c.first, joined.c.last)
+        rows = sa.select(*columns).join(joined, within).limit(MAX_TASKS + 1).subquery()
+        branches.append(sa.select(*rows.c))
+    found = sa.union(*branches) if len(branches) > 1 else branches[0]
+    return sa.select(of).from_statement(found)
 
 
 def _in_order(refs: Sequence[TaskRef], tasks: Sequence[Task]) -> list[Task]:
-    """The one task of each reference, in their order, none twice.
+    """The tasks of each reference, in their order, none twice.
 
     Raises:
-        TaskNotFound, AmbiguousTask: a reference does not fit exactly one of the tasks.
+        TaskNotFound: a reference fits none of the tasks.
+        AmbiguousTask: a reference that is no range fits several.
+        InvalidInput: the ranges hold more tasks than a command takes.
     """
+    require_few_enough(len(tasks))
+    found = _Found(tasks)
     ordered: dict[UUID, Task] = {}
     for ref in refs:
-        fitting = [task for task in tasks if ref.fits(task)]
+        for task in found.take(ref):
+            ordered[task.id] = task
+    return list(ordered.values())
+
+
+class _Found:
+    """Tasks in the orders in which references ask for them: by number, by UUID."""
+
+    def __init__(self, tasks: Sequence[Task]) -> None:
+        self._by_number = {task.number: task for task in tasks}
+        self._numbers = sorted(self._by_number)
+        self._untaken = self._numbers.copy()
+        """The numbers that no range has given yet: ranges that overlap give them once."""
+        self._by_id = sorted(tasks, key=_id_of)
+
+    def take(self, ref: TaskRef) -> list[Task]:
+        if ref.first_number is not None and ref.last_number is not None:
+            return self._take_range(ref.first_number, ref.last_number)
+        if ref.number is not None:
+            fitting = [task for task in (self._by_number.get(ref.number),) if task is not None]
+        else:
+            assert ref.first is not None and ref.last is not None
+            start = bisect.bisect_left(self._by_id, ref.first, key=_id_of)
+            end = bisect.bisect_right(self._by_id, ref.last, key=_id_of)
+            fitting = self._by_id[start : min(end, start + CANDIDATES_SHOWN + 1)]
         if not fitting:
             raise TaskNotFound(f"No task {ref.text}.")
         if len(fitting) > 1:
+            fitting.sort(key=lambda task: task.number)
             raise AmbiguousTask(f"{ref.text} fits several tasks: {_listed(fitting)}.")
-        ordered[fitting[0].id] = fitting[0]
-    return list(ordered.values())
+        return fitting
+
+    def _take_range(self, first: int, last: int) -> list[Task]:
+        start = bisect.bisect_left(self._numbers, first)
+        if start == len(self._numbers) or self._numbers[start] > last:
+            raise TaskNotFound(f"No task from {first} to {last}.")
+        begin = bisect.bisect_left(self._untaken, first)
+        end = bisect.bisect_right(self._untaken, last)
+        taken = self._untaken[begin:end]
+        del self._untaken[begin:end]
+        return [self._by_number[number] for number in taken]
+
+
+def _id_of(task: Task) -> UUID:
+    return task.id
 
 
 def _listed(tasks: Sequence[Task]) -> str:
@@ -720,7 +857,7 @@ def _position_meant(after: TaskRef, query: TaskQuery) -> Any:
     return (
         sa.select(*(sa.func.min(column) for column in _sort_columns(query.sort, of)))
         .select_from(of)
-        .where(_is_any_of([after], of))
+        .where(_is_meant(after, of))
         .having(sa.func.count() == 1)
         .scalar_subquery()
     )

@@ -23,12 +23,17 @@ if TYPE_CHECKING:
 TITLE_MAX_LENGTH = 500
 DESCRIPTION_MAX_LENGTH = 20_000
 DEFAULT_LIMIT = 50
+MAX_TASKS = 200_000
+"""How many tasks one command adds or changes: some seconds of one statement, and some hundred MB
+of memory here."""
 
 MAX_BIGINT = 2**63 - 1
 MAX_LIMIT = MAX_BIGINT - 1
 """PostgreSQL takes a bigint for a limit, and a table asks for one row more than it shows."""
 _HEX_DIGITS = 32
 _REFERENCE = re.compile(r"[0-9a-f]{4,8}(-?[0-9a-f]{0,4}){0,3}(-?[0-9a-f]{0,12})?")
+_RANGE = re.compile(r"([0-9]+)-([0-9]+)", re.ASCII)
+_REF_HINT = "Give its number, such as 12; several as 3,5,8 or as 3-5. See them with: todo list"
 _ALLOWED_CONTROLS = frozenset("\t\n\r")
 
 
@@ -50,44 +55,83 @@ class SortKey(StrEnum):
 
 @dataclass(frozen=True)
 class TaskRef:
-    """A reference as typed: a number, a UUID, or the beginning of a UUID.
+    """A reference as typed: a number, a range of numbers, a UUID, or the beginning of a UUID.
 
-    Exactly one of `number` and the inclusive range `first`..`last` is set.
+    Exactly one of these is set: `number`; the inclusive range `first_number`..`last_number`; the
+    inclusive range `first`..`last` of UUIDs, which must hold exactly one task.
     """
 
     text: str
     number: int | None = None
+    first_number: int | None = None
+    last_number: int | None = None
     first: UUID | None = None
     last: UUID | None = None
 
     @classmethod
     def parse(cls, text: str) -> TaskRef:
-        """Read a reference.
+        """Read a reference to one task.
 
         Raises:
             InvalidInput: it can be neither a number nor the beginning of a UUID.
         """
+        ref = cls._read(text)
+        if ref.first_number is not None:
+            raise InvalidInput(f"{text} may be several tasks; this takes one.", hint=_REF_HINT)
+        return ref
+
+    @classmethod
+    def parse_several(cls, text: str) -> tuple[TaskRef, ...]:
+        """Read a word that may name several tasks: references or ranges, separated by commas.
+
+        Raises:
+            InvalidInput: a part is no reference and no range.
+        """
+        return tuple(map(cls._read, text.split(",")))
+
+    @classmethod
+    def _read(cls, text: str) -> TaskRef:
         if text.isascii() and text.isdigit():
-            digits = text.lstrip("0")[: len(str(MAX_BIGINT)) + 1]
-            return cls(text, number=min(int(digits or "0"), MAX_BIGINT))
+            return cls(text, number=_clamped(text))
         prefix = text.lower()
         digits = prefix.replace("-", "")
-        if not _REFERENCE.fullmatch(prefix) or not 4 <= len(digits) <= _HEX_DIGITS:
-            raise InvalidInput(
-                f"{printable(text)!r} is not a task.",
-                hint="Give a number, a UUID, or the beginning of a UUID (4 characters or more).",
-            )
-        first = UUID(digits.ljust(_HEX_DIGITS, "0"))
-        if "-" in prefix and not str(first).startswith(prefix):
-            raise InvalidInput(f"{text!r} is not the beginning of a UUID.")
-        return cls(text, first=first, last=UUID(digits.ljust(_HEX_DIGITS, "f")))
+        is_hexadecimal = _REFERENCE.fullmatch(prefix) and 4 <= len(digits) <= _HEX_DIGITS
+        first = UUID(digits.ljust(_HEX_DIGITS, "0")) if is_hexadecimal else None
+        if first is not None and ("-" not in prefix or str(first).startswith(prefix)):
+            return cls(text, first=first, last=UUID(digits.ljust(_HEX_DIGITS, "f")))
+        # Digits with a dash after the eighth, as in 12345678-1234, are taken for a UUID above. As
+        # a range they would descend.
+        if (match := _RANGE.fullmatch(text)) is not None:
+            return cls._range(text, *map(_clamped, match.groups()))
+        if first is not None:
+            raise InvalidInput(f"{text!r} is not the beginning of a UUID.", hint=_REF_HINT)
+        raise InvalidInput(f"{printable(text)!r} is not a task.", hint=_REF_HINT)
 
-    def fits(self, task: Task) -> bool:
-        """Whether this reference means that task (among one user's tasks)."""
-        if self.number is not None:
-            return task.number == self.number
-        assert self.first is not None and self.last is not None
-        return self.first <= task.id <= self.last
+    @classmethod
+    def _range(cls, text: str, first: int, last: int) -> TaskRef:
+        if first > last:
+            raise InvalidInput(
+                f"The range {text} ends before it begins.", hint=f"Give it as {last}-{first}."
+            )
+        return cls(text, first_number=first, last_number=last)
+
+
+def require_few_enough(count: int) -> None:
+    """See that a command is not given more than it takes.
+
+    Raises:
+        InvalidInput: these are more than `MAX_TASKS` tasks.
+    """
+    if count > MAX_TASKS:
+        raise InvalidInput(
+            f"{count:,} tasks are too many at once; a command takes up to {MAX_TASKS:,}.",
+            hint="Do it in several commands.",
+        )
+
+
+def _clamped(digits: str) -> int:
+    significant = digits.lstrip("0")[: len(str(MAX_BIGINT)) + 1]
+    return min(int(significant or "0"), MAX_BIGINT)
 
 
 @dataclass(frozen=True)

@@ -14,18 +14,27 @@ from todo_cli.commands.completion import complete_refs
 from todo_cli.context import Run
 from todo_cli.errors import ClosedPipe
 from todo_cli.render import terminal_width
-from todo_cli.values import TaskRef
+from todo_cli.values import TaskRef, require_few_enough
 
 MAX_SUMMARY = 200
 """Characters of a command's first sentence in a list of commands: all of them."""
+
+
+def _all_refs(words: list[tuple[TaskRef, ...]] | None) -> list[TaskRef]:
+    """What the words name: each may be several references."""
+    refs = [ref for word in words or () for ref in word]
+    require_few_enough(len(refs))
+    return refs
+
 
 Refs = Annotated[
     list[TaskRef],
     typer.Argument(
         metavar="REF...",
-        parser=TaskRef.parse,
+        parser=TaskRef.parse_several,
+        callback=_all_refs,
         autocompletion=complete_refs,
-        help="Numbers, UUIDs, or the beginnings of UUIDs.",
+        help="Numbers, such as 12; several as 3 5 8, 3,5,8 or 3-5. Or UUIDs.",
         show_default=False,
     ),
 ]
@@ -35,7 +44,7 @@ Ref = Annotated[
         metavar="REF",
         parser=TaskRef.parse,
         autocompletion=complete_refs,
-        help="A number, a UUID, or the beginning of one.",
+        help="A number, such as 12, or a UUID.",
         show_default=False,
     ),
 ]

@@ -21,6 +21,7 @@ from todo_cli.values import (
     clean_description,
     clean_search,
     clean_title,
+    require_few_enough,
 )
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ def show(ctx: typer.Context, ref: Ref) -> None:
     \b
     Examples:
       todo show 12
-      todo show 01a2059a --json
+      todo show 12 --json
     """
     run = current_run(ctx)
     run.render.task(run.tasks.get([ref])[0])
@@ -207,6 +208,7 @@ def done(ctx: typer.Context, refs: Refs) -> None:
     Examples:
       todo done 12
       todo done 3 5 8
+      todo done 3-8,12        # those of 3 to 8 that are there, and 12
     """
     run = current_run(ctx)
     _show_changed(run, run.tasks.set_completed(refs, True), "Done", "Already done")
@@ -323,13 +325,14 @@ def _may_delete(run: Run, refs: Sequence[TaskRef]) -> bool:
 
 
 def _titles_on_stdin(run: Run) -> list[str]:
-    titles = []
+    titles: list[str] = []
     for number, line in enumerate(run.stdin_text("titles, one a line").split("\n"), start=1):
         if line.strip():
             try:
                 titles.append(clean_title(line))
             except InvalidInput as error:
                 raise InvalidInput(f"Line {number}: {error.message}", hint=error.hint) from error
+    require_few_enough(len(titles))
     if not titles:
         raise InvalidInput("Standard input holds no task.", hint="Give one title a line.")
     return titles
