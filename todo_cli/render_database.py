@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from todo_cli.render import (
+    COLUMN_GAP,
     Renderer,
     field,
     in_words,
@@ -50,7 +51,8 @@ class DatabaseRenderer(Renderer):
         elif not rows:
             self.note(nothing)
         else:
-            self._console().print(_table(rows, self._now))
+            console = self._console()
+            console.print(_table(rows, self._now, console.width))
 
     def sections(
         self, sections: Mapping[str, Sequence[Mapping[str, Any]]], *, as_array: bool
@@ -137,15 +139,59 @@ def _recorded(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _table(rows: Sequence[Mapping[str, Any]], now: datetime) -> Any:
+LONG_CELL = 40
+"""A longer cell may be folded: a statement, not a name."""
+MIN_LONG_CELL = 20
+
+
+def _table(rows: Sequence[Mapping[str, Any]], now: datetime, width: int) -> Any:
+    """A row a record; or a line a field, where the names would have to be broken."""
+    cells = [[_cell(name, value, now) for name, value in row.items()] for row in rows]
+    headings = [name.replace("_", " ") for name in rows[0]]
+    if _needed_width(headings, cells) > width:
+        headings = [heading.replace(" ", "\n") for heading in headings]
+    if _needed_width(headings, cells) > width:
+        return _fields(rows, cells)
     table = plain_table()
-    for name, value in rows[0].items():
+    for heading, column, value in zip(
+        headings, zip(*cells, strict=True), rows[0].values(), strict=True
+    ):
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         table.add_column(
-            name.replace("_", " "), justify="right" if is_number else "left", overflow="fold"
+            heading,
+            justify="right" if is_number else "left",
+            overflow="fold",
+            no_wrap=not _is_long(column),
         )
-    for row in rows:
-        table.add_row(*(plain_text(_cell(name, value, now)) for name, value in row.items()))
+    for row in cells:
+        table.add_row(*map(plain_text, row))
+    return table
+
+
+def _needed_width(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> int:
+    """How many columns of a terminal a table takes that breaks long cells only."""
+    from rich.cells import cell_len
+
+    width = 0
+    for heading, column in zip(headings, zip(*cells, strict=True), strict=True):
+        shown = MIN_LONG_CELL if _is_long(column) else max(map(cell_len, column))
+        width += max(shown, *map(cell_len, heading.split("\n"))) + COLUMN_GAP
+    return width - COLUMN_GAP
+
+
+def _is_long(column: Sequence[str]) -> bool:
+    return any(len(cell) > LONG_CELL and " " in cell for cell in column)
+
+
+def _fields(rows: Sequence[Mapping[str, Any]], cells: Sequence[Sequence[str]]) -> Any:
+    table = plain_table(header=False)
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for position, (row, values) in enumerate(zip(rows, cells, strict=True)):
+        if position:
+            table.add_row("", "")
+        for name, value in zip(row, values, strict=True):
+            table.add_row(plain_text(name.replace("_", " ")), plain_text(value))
     return table
 
 

@@ -246,8 +246,10 @@ def test_an_interrupted_restore_leaves_the_database_empty(
         if done > 1_000:
             raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt) as interrupted:
         restores.restore(empty_database_url, dump, environ=os.environ, progress=interrupt)
+    (said,) = interrupted.value.__notes__
+    assert "as empty as before" in said
     assert catalog(empty_database_url) == before
 
 

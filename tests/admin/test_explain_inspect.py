@@ -148,3 +148,18 @@ def test_every_section_begins_with_what_counts_most(cli: Cli, busy: Person) -> N
     for section, rows in found.items():
         assert rows == sorted(rows, key=SORTED[section]), section
     assert len({row["hits"] for row in found["cache"]}) > 2
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80, 160])
+def test_a_name_is_whole_on_a_terminal_of_any_width(cli: Cli, columns: int) -> None:
+    cli("add", "Milk")
+    for section in ("tables", "indexes", "cache", "connections"):
+        (name,) = {"table", "index", "application"} & {
+            *(found := json.loads(cli("db", "inspect", section, "--json").stdout))[0]
+        } - ({"table"} if section == "indexes" else set())
+        shown = cli("db", "inspect", section, columns=columns, environ={"NO_COLOR": "1"}).stdout
+        words = shown.split()
+        for row in found:
+            if len(row[name]) < columns - 20 and row[name]:
+                assert set(row[name].split()) <= set(words), (section, row[name])
+        assert max(map(len, shown.splitlines())) <= columns

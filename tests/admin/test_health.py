@@ -21,6 +21,7 @@ from tests.support.catalog import catalog_of
 from tests.support.maintenance import in_silence, seed
 from tests.support.people import Person, sign_up
 from tests.support.proxy import UnixUpstream, WireProxy, through
+from tests.support.waiting import wait_until
 from todo_cli.admin import grants, health
 from todo_cli.admin.backup import backup
 from todo_cli.admin.explain import RUNS
@@ -397,3 +398,21 @@ def test_the_command_answers_by_its_exit_code(cli: Cli, database_url: str) -> No
     nowhere = "postgresql://todo@/nowhere?host=/nonexistent"
     away = cli("db", "health", "--wait", "0.2", environ={"TODO_DATABASE_URL": nowhere})
     assert away.exit_code == 3
+
+
+def test_a_database_that_is_not_there_yet_is_waited_for(
+    cli_here: Cli, postgres: Postgres, template: str
+) -> None:
+    environ = {"TODO_DATABASE_URL": postgres.url("later_todo")}
+    now = cli_here("db", "health", environ=environ)
+    assert now.exit_code == 3
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(cli_here, "db", "health", "--wait", "60", environ=environ)
+        with psycopg.connect(postgres.url("postgres"), autocommit=True) as connection:
+            wait_until(lambda: waiting.running())
+            connection.execute(f"create database later_todo template {template}".encode())
+        try:
+            assert waiting.result().exit_code in (0, 1)
+            assert "migrations" in waiting.result().stdout
+        finally:
+            postgres.execute("drop database later_todo with (force)")

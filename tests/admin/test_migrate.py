@@ -300,3 +300,17 @@ def test_the_schema_of_a_database_that_is_not_ours_is_never_made_by_itself(
     assert cli("list", environ=environ).exit_code == 5
     tables = "select count(*) from pg_class where relnamespace = 'public'::regnamespace"
     assert scalar(empty_database_url, tables) == 0
+
+
+def test_a_locked_table_is_waited_for_no_longer_than_the_timeout(
+    cli_here: Cli, database_url: str
+) -> None:
+    words = ("db", "downgrade", "0006", "--yes")
+    with psycopg.connect(database_url) as somebody:
+        somebody.execute("lock table tasks in access share mode")
+        refused = cli_here(*words, environ={"TODO_TIMEOUT": "3"})
+        assert refused.exit_code == 1, refused.stderr
+        assert "Somebody holds a lock" in refused.stderr
+        assert "todo db inspect locks" in refused.stderr
+    assert cli_here(*words).exit_code == 0
+    assert cli_here("db", "upgrade").exit_code == 0

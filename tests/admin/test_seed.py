@@ -165,9 +165,11 @@ def test_an_interruption_beside_people_leaves_what_cleanup_finds(database_url: s
         if done > 1_000:
             raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt) as interrupted:
         seed(database_url, users=5, tasks=4_000, progress=interrupt)
     kept = len(rows(database_url, "select from tasks")) - 1
+    said = f"{kept:,} tasks were made and stay. Remove them with: todo db cleanup"
+    assert interrupted.value.__notes__ == [said]
     assert 1_000 < kept < 4_000
     assert cleanup(database_url) == seeding.Removed(users=5, tasks=kept)
     assert rows(database_url, "select title from tasks") == [("Mine",)]
@@ -177,3 +179,15 @@ def fingerprint_as_owner(url: str) -> list[tuple[Any, ...]]:
     with psycopg.connect(url) as connection:
         connection.execute("select set_config('todo.maintenance', 'on', true)")
         return connection.execute(FINGERPRINT.encode()).fetchall()
+
+
+def test_an_interrupted_command_says_what_it_leaves(
+    cli_here: Cli, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(seeding, "_make_people", interrupt)
+    result = cli_here("db", "seed")
+    assert (result.exit_code, result.stdout) == (130, "")
+    assert "Nothing was made." in result.stderr

@@ -30,7 +30,8 @@ def autocommit() -> Iterator[None]:
     try:
         with op.get_context().autocommit_block():
             try:
-                yield
+                with _patiently():
+                    yield
             except sa.exc.DBAPIError as error:
                 lost = error
                 raise
@@ -38,6 +39,20 @@ def autocommit() -> Iterator[None]:
         if lost is None:
             raise
         raise lost from None
+
+
+@contextmanager
+def _patiently() -> Iterator[None]:
+    """Wait for locks as long as it takes: nobody has to wait behind these statements.
+
+    A build that gave up after a second would begin anew, while an old transaction goes on.
+    """
+    is_online = not op.get_context().as_sql
+    if is_online:
+        op.execute("set lock_timeout = 0")
+    yield
+    if is_online:
+        op.execute("reset lock_timeout")
 
 
 def create_index(name: str, table: str, definition: str, *, is_unique: bool = False) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, LiteralString
 
@@ -20,7 +20,7 @@ from todo_cli.config import DEFAULT_TIMEOUT_SECONDS
 from todo_cli.database import connecting, faults, target
 from todo_cli.database.connecting import Deadline
 from todo_cli.database.retry import retry
-from todo_cli.errors import Refused, RuleViolated, SchemaBehind
+from todo_cli.errors import DatabaseUnreachable, Refused, RuleViolated, SchemaBehind
 
 APPLICATION_NAME = "todo db"
 OWNER_HINT = "Use the URL of the role that ran: todo db upgrade"
@@ -80,8 +80,8 @@ def connected(
     """A connection in autocommit mode; tried again until the timeout where a fault may pass.
 
     A statement in a transaction waits for somebody else's lock as long at most. Nobody may accept
-    the connection for `unreached_seconds`: a few unless given. With `needs_session` a pooler is
-    refused that gives each transaction another session.
+    the connection for `unreached_seconds`: a few unless given, and for as long the database may be
+    missing. With `needs_session` a pooler is refused that gives each transaction another session.
 
     Raises:
         Refused: a session was needed, and a pooler stands before the server.
@@ -104,8 +104,12 @@ def connected(
         raise
 
 
-def open_session(parameters: Mapping[str, str], deadline: Deadline) -> Connection:
+def open_session(
+    parameters: Mapping[str, str], deadline: Deadline, *, settings: str = ""
+) -> Connection:
     """A connection with a session of the server's for itself, where settings and locks stay.
+
+    `settings` are the session's own, as start-up options: `-c name=value`.
 
     A pooler in transaction mode refuses start-up options or drops them, a server takes them.
 
@@ -115,7 +119,7 @@ def open_session(parameters: Mapping[str, str], deadline: Deadline) -> Connectio
     """
     mark = secrets.token_hex(8)
     given = parameters.get("options") or _default_options()
-    marked = {**parameters, "options": f"{given} -c todo.session_mark={mark}".strip()}
+    marked = {**parameters, "options": f"{given} {settings} -c todo.session_mark={mark}".strip()}
     try:
         connection = connecting.connect(marked, deadline, kind=Connection)
     except psycopg.OperationalError as error:
@@ -145,12 +149,17 @@ def _opened(
     def open_() -> Connection:
         # A single try takes as long as a sleeping compute needs to wake.
         deadline = Deadline(max(timeout_seconds, connecting.CONNECT_TIMEOUT_SECONDS))
-        with faults.translated():
-            if needs_session:
-                return open_session(parameters, deadline)
-            connection = connecting.connect(parameters, deadline, kind=Connection)
-            assert isinstance(connection, Connection)
-            return connection
+        try:
+            with faults.translated():
+                if needs_session:
+                    return open_session(parameters, deadline)
+                connection = connecting.connect(parameters, deadline, kind=Connection)
+                assert isinstance(connection, Connection)
+                return connection
+        except DatabaseUnreachable as error:
+            if unreached_seconds and error.message == faults.NO_SUCH_DATABASE.message:
+                raise faults.TransientFault(error, faults.Retry.SOON) from error
+            raise
 
     try:
         return open_()
@@ -168,6 +177,16 @@ def maintaining(connection: Connection) -> Iterator[None]:
         connection.set_locally(**MAINTENANCE)
         require_full_sight(connection)
         yield
+
+
+@contextmanager
+def telling_if_interrupted(what_is_kept: Callable[[], str]) -> Iterator[None]:
+    """Have a Ctrl-C say what it leaves; whoever runs the command shows the note."""
+    try:
+        yield
+    except KeyboardInterrupt as interruption:
+        interruption.add_note(what_is_kept())
+        raise
 
 
 def notice_interruptions(connection: Connection) -> None:

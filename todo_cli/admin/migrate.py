@@ -46,6 +46,10 @@ select not row_security_active('public.tasks') or exists (
 UPGRADE_LOCK = 7_307_199_250_321_003_123
 """The key of the advisory lock that lets one migration run at a time: an arbitrary constant."""
 
+_LOCK_TIMEOUT = "-c lock_timeout=1s"
+"""Who comes after a migration that waits for a table waits as well. So it gives up soon, lets them
+pass, and is tried again."""
+
 _POLL_SECONDS = 0.5
 _LOOKING_ON_SECONDS = 10
 _INDEX_PROGRESS = """
@@ -402,8 +406,11 @@ def connected(url: str, deadline: Deadline, *, needs_session: bool = True) -> It
     parameters = target.connection_parameters(target.direct_url(url))
 
     def connect() -> psycopg.Connection[Any]:
-        open_ = open_session if needs_session else connecting.connect
-        connection = open_(parameters, deadline)
+        connection: psycopg.Connection[Any]
+        if needs_session:
+            connection = open_session(parameters, deadline, settings=_LOCK_TIMEOUT)
+        else:
+            connection = connecting.connect(parameters, deadline)
         connection.autocommit = False
         return connection
 

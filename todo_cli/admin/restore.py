@@ -23,6 +23,7 @@ from todo_cli.admin.connect import (
     connected,
     notice_interruptions,
     one,
+    telling_if_interrupted,
     tidy,
 )
 from todo_cli.admin.dump import Manifest, TableRows
@@ -53,7 +54,12 @@ def restore(
         with connected(url, timeout_seconds=timeout_seconds) as connection:
             connection.local_settings["statement_timeout"] = "0"
             notice_interruptions(connection)
-            with _refusals(), connection.transaction():
+            nothing = "Nothing was restored: the database is as empty as before."
+            with (
+                telling_if_interrupted(lambda: nothing),
+                _refusals(),
+                connection.transaction(),
+            ):
                 connection.set_locally(**MAINTENANCE)
                 _require_empty(connection)
                 progress(0, None, "Making the schema")

@@ -20,7 +20,14 @@ from uuid import UUID
 
 from todo_cli.admin import rota, vocabulary
 from todo_cli.admin.bulk import Progress, unindexed
-from todo_cli.admin.connect import Connection, maintaining, notice_interruptions, one, tidy
+from todo_cli.admin.connect import (
+    Connection,
+    maintaining,
+    notice_interruptions,
+    one,
+    telling_if_interrupted,
+    tidy,
+)
 
 DOMAIN = ".seed.example.com"
 """`example.com` is reserved (RFC 2606): no real person's address ends so."""
@@ -66,7 +73,10 @@ def seed(
         is_fast = _may_rebuild(connection) and _is_empty(connection)
         if is_fast:
             _forget_empty_file(connection)
-            with unindexed(connection, ["public.tasks"], progress):
+            with (
+                telling_if_interrupted(lambda: "Nothing was made."),
+                unindexed(connection, ["public.tasks"], progress),
+            ):
                 people = _make_people(connection, users, random_seed)
                 for done in _batches(connection, tasks, people, LARGEST_BATCH):
                     progress(done, tasks, "Tasks")
@@ -184,12 +194,15 @@ def _seed_beside_people(
     with maintaining(connection):
         people = _make_people(connection, users, random_seed)
     batches = _batches(connection, tasks, people, LIVE_BATCH)
-    while True:
-        with maintaining(connection):
-            done = next(batches, None)
-        if done is None:
-            return
-        progress(done, tasks, "Tasks")
+    made = 0
+    with telling_if_interrupted(
+        lambda: f"{made:,} tasks were made and stay. Remove them with: todo db cleanup"
+    ):
+        while made < tasks:
+            with maintaining(connection):
+                done = next(batches, tasks)
+            made = done
+            progress(made, tasks, "Tasks")
 
 
 @dataclass(frozen=True)

@@ -115,6 +115,15 @@ class _TakesCommon:
 class TodoCommand(_TakesCommon, TyperCommand):
     """A command of the program."""
 
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as interruption:
+            # Told here, since Typer makes nothing but an exit code of it.
+            for note in getattr(interruption, "__notes__", ()):
+                current_run(ctx).render.note(note)
+            raise
+
 
 class TodoGroup(_TakesCommon, TyperGroup):
     """A group of commands; takes the common options before the command's name as well."""

@@ -160,7 +160,7 @@ _NO_BINDING = Fault(
     "The server does not bind the password to TLS, which channel_binding=require demands.",
     "Something may stand between; if it is yours, leave channel_binding out of the URL.",
 )
-_NO_SUCH_DATABASE = Fault(
+NO_SUCH_DATABASE = Fault(
     Retry.NEVER, DatabaseUnreachable, "The server has no such user or database.", "Check the URL."
 )
 _TIMED_OUT = Fault(
@@ -208,9 +208,9 @@ BY_TEXT: dict[str, Fault] = {
     "certificate file": _CERTIFICATE,
     "private key file": _CERTIFICATE,
     "channel binding": _NO_BINDING,
-    "does not exist": _NO_SUCH_DATABASE,
-    "no such database": _NO_SUCH_DATABASE,
-    "no such user": _NO_SUCH_DATABASE,
+    "does not exist": NO_SUCH_DATABASE,
+    "no such database": NO_SUCH_DATABASE,
+    "no such user": NO_SUCH_DATABASE,
     "is not permitted to log in": _PASSWORD,
     "invalid port number": Fault(
         Retry.NEVER, InvalidInput, "The database URL has an impossible port.", "Check the URL."
@@ -284,7 +284,7 @@ BY_SQLSTATE: dict[str, Fault] = {
     "57P05": _CUT,
     "25P03": _CUT,
     "28P01": _PASSWORD,
-    "3D000": _NO_SUCH_DATABASE,
+    "3D000": NO_SUCH_DATABASE,
     "53300": _BUSY,
     "53200": Fault(Retry.SLOWLY, DatabaseFault, "The database ran out of memory."),
     "40001": _CONFLICT,
@@ -364,7 +364,7 @@ def _fault_of(error: BaseException | None) -> Fault:
     if sqlstate in _UNDEFINED_STATES and any(name in text for name in OUR_NAMES):
         return _SCHEMA
     for fragment, fault in BY_TEXT.items():
-        if fragment in text and (sqlstate is None or fault is not _NO_SUCH_DATABASE):
+        if fragment in text and (sqlstate is None or fault is not NO_SUCH_DATABASE):
             return fault
     if isinstance(error, psycopg.OperationalError) and (
         sqlstate is None or sqlstate.startswith(_CONNECTION_CLASS)
