@@ -44,4 +44,4 @@ def test_the_question_says_how_much_would_be_gone(cli_here: Cli) -> None:
     asked = cli_here("db", "purge", columns=80, stdin="n\n", environ=QUIET)
     assert "tasks of everybody's trash, older than 30d, for good? [y/N] " in asked.stderr
     asked = cli_here("db", "downgrade", "0004", columns=80, stdin="n\n", environ=QUIET)
-    assert "to 0004, and lose what newer revisions hold? [y/N] " in asked.stderr
+    assert "Go back to 0004? [y/N] " in asked.stderr
