@@ -22,6 +22,8 @@ down_revision = "0008"
 branch_labels = None
 depends_on = None
 
+LOSSES: dict[str, str] = {}
+
 ASSIGN_NUMBER = """
 create or replace function todo_auth.assign_task_number() returns trigger
 language plpgsql security definer
