@@ -11,10 +11,23 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from datetime import UTC, datetime
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import datetime
+from itertools import chain
+from shutil import copyfileobj
 from typing import TYPE_CHECKING, Any, TextIO
 
+from todo_cli.documents import (
+    MAY_HAVE_LINES,
+    compact_json,
+    field,
+    json_value,
+    session_document,
+    stats_document,
+    task_document,
+    task_record,
+)
+from todo_cli.errors import AnswerLost
 from todo_cli.spinner import spinning
 from todo_cli.values import (
     AccountSession,
@@ -33,18 +46,6 @@ if TYPE_CHECKING:
     from todo_cli.errors import TodoError
     from todo_cli.models import Task
 
-TASK_FIELDS = (
-    "number",
-    "id",
-    "title",
-    "description",
-    "completed",
-    "created_at",
-    "updated_at",
-    "completed_at",
-    "deleted_at",
-)
-_JSON_TYPES = (bool, int, float, str, list, dict)
 MAX_CHANGED_SHOWN = 20
 """So many tasks that were changed have a line on a terminal; the others are counted."""
 MIN_CHART_ROWS = 5
@@ -58,6 +59,7 @@ MIN_TITLE_WIDTH = 10
 COLUMN_GAP = 2
 _BOLD, _DIM, _CYAN, _DIM_CYAN = "1", "2", "36", "2;36"
 """Parameters of SGR, which sets a terminal's style (ECMA-48, 8.3.117)."""
+COPY_CHARACTERS = 1024 * 1024
 NARROW = 60
 """Below this many columns the times are left out of a table, so that titles keep their room."""
 
@@ -131,27 +133,46 @@ class Renderer:
         else:
             self.records(tasks)
 
-    def task_json(self, task: Task) -> str:
-        """One task as an element of `json_array`."""
-        return self._json_text(task_document(task))
+    def json_array(self, pages: Iterable[str]) -> None:
+        """One JSON array of documents, or nothing of it where they cannot all be read.
 
-    def json_array(self, elements: Sequence[str]) -> None:
-        """A JSON array of what `task_json` made, on lines of their own for a terminal."""
-        if not elements or not self._stdout.isatty():
-            self._stdout.write(f"[{','.join(elements)}]\n")
-        else:
-            body = ",\n".join(elements).replace("\n", "\n  ")
-            self._stdout.write(f"[\n  {body}\n]\n")
+        Where there is more than a page, all waits in a temporary file until the last one is there,
+        so that it takes no more memory than a page or two.
+        """
+        coming = iter(pages)
+        first, second = next(coming, ""), next(coming, None)
+        if second is None:
+            self._stdout.writelines(self._array_parts([first]))
+            return
+        with temporary_file() as waiting:
+            waiting.writelines(self._array_parts(chain([first, second], coming)))
+            waiting.seek(0)
+            copyfileobj(waiting, self._stdout, COPY_CHARACTERS)
 
-    def json_lines(self, tasks: Iterable[Task]) -> None:
-        """One JSON object a line, written as they come."""
-        for task in tasks:
-            self._stdout.write(_compact(task_document(task)) + "\n")
+    def _array_parts(self, pages: Iterable[str]) -> Iterator[str]:
+        """An array of compact documents: on one line, or indented for a terminal."""
+        indented = self._stdout.isatty()
+        opening, separator, closing = ("[\n  ", ",\n  ", "\n]\n") if indented else ("[", ",", "]\n")
+        is_empty = True
+        for page in filter(None, pages):
+            yield opening if is_empty else separator
+            is_empty = False
+            documents = map(self._indented, page.split("\n")) if indented else page.split("\n")
+            yield separator.join(documents)
+        yield "[]\n" if is_empty else closing
+
+    def _indented(self, document: str) -> str:
+        return self._json_text(json.loads(document)).replace("\n", "\n  ")
+
+    def lines(self, pages: Iterable[str]) -> None:
+        """Records or documents, a line each, written as the pages come."""
+        for page in filter(None, pages):
+            self._stdout.write(page)
+            self._stdout.write("\n")
 
     def records(self, tasks: Iterable[Task]) -> None:
-        """One tab-separated record a line, nothing cut, written as they come."""
-        for task in tasks:
-            self._stdout.write("\t".join(_record(task)) + "\n")
+        """One tab-separated record a line, nothing cut."""
+        self._stdout.writelines(f"{task_record(task)}\n" for task in tasks)
 
     def page(self, page: TaskPage, query: TaskQuery) -> None:
         """A table of tasks, and how many there are in all where it is cut."""
@@ -219,7 +240,7 @@ class Renderer:
             return
         if not self.is_terminal:
             for name, value in task_document(task).items():
-                text = field(value, may_have_lines=name == "description")
+                text = field(value, may_have_lines=name in MAY_HAVE_LINES)
                 self._stdout.write(f"{name}\t{text}\n")
             return
         console = self._console()
@@ -266,11 +287,11 @@ class Renderer:
 
     def stats(self, stats: Stats) -> None:
         if self._json:
-            self._document(_stats_document(stats))
+            self._document(stats_document(stats))
         elif self.is_terminal:
             self._stats_tables(stats)
         else:
-            document = _stats_document(stats)
+            document = stats_document(stats)
             days = document.pop("by_day")
             for name, value in document.items():
                 self._stdout.write(f"{name}\t{field(value)}\n")
@@ -361,7 +382,7 @@ class Renderer:
 
     def _json_text(self, document: Any) -> str:
         if not self._stdout.isatty():
-            return _compact(document)
+            return compact_json(document)
         text = json.dumps(document, ensure_ascii=False, indent=2)
         # JSON's own escapes are the same text to a reader of JSON, and steer no terminal.
         return "".join(_json_escaped(character) for character in text)
@@ -370,42 +391,39 @@ class Renderer:
         return make_console(self._stdout, self._environ)
 
 
+@contextmanager
+def temporary_file() -> Iterator[TextIO]:
+    """A nameless file for text that waits to be written.
+
+    Raises:
+        AnswerLost: no folder for temporary files can be written to.
+    """
+    from tempfile import TemporaryFile
+
+    try:
+        file = TemporaryFile("w+", encoding="utf-8", newline="")  # noqa: SIM115 - closed below
+    except OSError as error:
+        raise AnswerLost(
+            f"No temporary file can be made for the answer: {error.strerror}.",
+            hint="Set TMPDIR to a folder that can be written to, or use --jsonl.",
+        ) from error
+    with file:
+        yield file
+
+
 def write_error(
     error: TodoError, stderr: TextIO, environ: Mapping[str, str], *, json: bool
 ) -> None:
     """What happened and what to type next, on stderr: two lines, or one JSON document."""
     if json:
         body = {"code": error.code, "message": error.message, "hint": error.hint}
-        stderr.write(_compact({"error": body}) + "\n")
+        stderr.write(compact_json({"error": body}) + "\n")
         return
     red, reset = ("\x1b[31m", "\x1b[0m") if _has_colour(stderr, environ) else ("", "")
     stderr.write(f"{red}Error:{reset} {printable(error.message)}\n")
     if error.hint:
         stderr.write(f"hint: {printable(error.hint)}\n")
     stderr.flush()
-
-
-def task_document(task: Task) -> dict[str, Any]:
-    """A task as JSON has it: every field, in one order."""
-    return {name: json_value(getattr(task, name)) for name in TASK_FIELDS}
-
-
-def session_document(session: AccountSession) -> dict[str, Any]:
-    """A session as JSON has it."""
-    return {
-        "id": str(session.id),
-        "current": session.is_current,
-        "created_at": rfc3339(session.created_at),
-        "updated_at": rfc3339(session.updated_at),
-        "expires_at": rfc3339(session.expires_at),
-        "ip_address": session.ip_address,
-        "user_agent": session.user_agent,
-    }
-
-
-def rfc3339(instant: datetime) -> str:
-    """An instant in UTC, to the second if it is whole, else to the microsecond."""
-    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def relative_time(instant: datetime, now: datetime) -> str:
@@ -426,12 +444,6 @@ def relative_time(instant: datetime, now: datetime) -> str:
     return instant.astimezone().strftime("%Y-%m-%d")
 
 
-def json_value(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return rfc3339(value)
-    return value if value is None or isinstance(value, _JSON_TYPES) else str(value)
-
-
 def in_words(value: Any) -> str:
     """A value as people read it."""
     if value is None:
@@ -447,63 +459,10 @@ def in_words(value: Any) -> str:
     return str(value)
 
 
-def _compact(document: Any) -> str:
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
-
-
 def _json_escaped(character: str) -> str:
     if character == "\n" or printable(character) == character:
         return character
     return f"\\u{ord(character):04x}"
-
-
-def _record(task: Task) -> Iterator[str]:
-    yield str(task.number)
-    yield "trash" if task.deleted_at else "done" if task.completed else "pending"
-    yield field(task.title)
-    for instant in (task.created_at, task.updated_at, task.completed_at):
-        yield field(json_value(instant))
-    yield str(task.id)
-
-
-def field(value: Any, *, may_have_lines: bool = False) -> str:
-    r"""One field of a record. What would end it is escaped: `\t`, `\n`, `\r`, and then `\\` too.
-
-    A text that may have lines always has its backslashes escaped, so that it can be read back; a
-    title, which cannot, is written as it is.
-    """
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, list | tuple):
-        return ",".join(field(part) for part in value)
-    text = str(value)
-    if not may_have_lines and not any(character in text for character in "\t\n\r"):
-        return text
-    escapes = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
-    return "".join(escapes.get(character, character) for character in text)
-
-
-def _stats_document(stats: Stats) -> dict[str, Any]:
-    return {
-        "total": stats.total,
-        "pending": stats.pending,
-        "completed": stats.completed,
-        "completion_rate": round(stats.completion_rate, 4),
-        "trash": stats.trash,
-        "created_last_7_days": stats.created_last_7_days,
-        "completed_last_7_days": stats.completed_last_7_days,
-        "streak_days": stats.streak_days,
-        "median_hours_to_done": None
-        if stats.median_hours_to_done is None
-        else round(stats.median_hours_to_done, 2),
-        "oldest_pending": json_value(stats.oldest_pending),
-        "by_day": [
-            {"date": day.date.isoformat(), "created": day.created, "completed": day.completed}
-            for day in stats.by_day
-        ],
-    }
 
 
 def _figures(stats: Stats, now: datetime) -> Iterator[tuple[str, str]]:

@@ -7,16 +7,15 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
+from todo_cli.documents import field, rfc3339
 from todo_cli.render import (
     COLUMN_GAP,
     Renderer,
-    field,
     in_words,
     make_console,
     plain_table,
     plain_text,
     relative_time,
-    rfc3339,
 )
 from todo_cli.values import printable
 

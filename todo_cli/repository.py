@@ -8,19 +8,22 @@ statement bears repeating: inserts carry their identifiers, updates set and neve
 from __future__ import annotations
 
 import bisect
+import sys
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, TypeVar
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 
 from todo_cli.database.session import IN_INDEX_ORDER, Database
+from todo_cli.documents import document_column, record_column
 from todo_cli.errors import (
     AmbiguousTask,
     DatabaseFault,
@@ -47,8 +50,14 @@ from todo_cli.values import (
 
 T = TypeVar("T")
 
-STREAM_PAGE = 2_000
-"""Tasks a page when all are streamed: some hundred pages for 100,000, a few MiB each."""
+PAGE_TASKS = 10_000
+PAGE_BYTES = 4 * 1024 * 1024
+"""What is read at once of a list that is written out whole: so many tasks at most, and no more
+after so many bytes of titles and descriptions (a description may have 80,000). Few round trips,
+and some 20 MiB of memory at most."""
+
+SORTED_PAGE_TASKS = 2_000
+"""The first page in an order that no index has: so few are sorted in memory, of however many."""
 
 CANDIDATES_SHOWN = 10
 """How many tasks an ambiguous reference lists at most."""
@@ -61,6 +70,9 @@ MAX_TITLES_SEARCHED = 20_000
 
 MOST_TOGGLES = 3
 """How often to read again where somebody else changes the same tasks at the same moment."""
+
+_Write = Callable[[sa.FromClause], sa.ColumnElement[str]]
+"""Makes the text of a task from its columns, in the database."""
 
 _NO_SYNC = {"synchronize_session": False}
 _TASKS = Task.__table__  # type: ignore[attr-defined]  # SQLModel types no __table__
@@ -86,6 +98,30 @@ class ChangedTasks(list[Task]):
     def __init__(self, tasks: Iterable[Task], unchanged: frozenset[UUID] = frozenset()) -> None:
         super().__init__(tasks)
         self.unchanged = unchanged
+
+
+@dataclass(frozen=True)
+class _TextPage:
+    """The texts of consecutive tasks, a line each.
+
+    `found` is how many there were to choose from, before their bytes were counted, of the `size`
+    that a page may have.
+    """
+
+    numbers: list[int]
+    text: str
+    found: int
+    size: int
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all that were found are here."""
+        return len(self.numbers) == self.found
+
+    @property
+    def is_last(self) -> bool:
+        """Whether there are no more, or the limit of the query is reached."""
+        return self.is_whole and self.found < self.size
 
 
 class TaskRepository:
@@ -133,35 +169,67 @@ class TaskRepository:
         self._require_start(query, tasks)
         return TaskPage(tasks, len(tasks) if with_total else None)
 
-    def collect(self, query: TaskQuery, convert: Callable[[Task], T]) -> list[T]:
-        """All tasks that fit, each converted as it is read. One round trip, however many.
+    def documents(self, query: TaskQuery) -> Iterator[str]:
+        """All tasks that fit, `query.limit` at most, as pages: a compact JSON document a line.
 
-        A converted task may be a tenth of the task: what 100,000 take in memory depends on it.
+        Each page is a round trip, and what a page takes in memory is bounded. No task comes twice;
+        one that is changed meanwhile comes as it is when its page is read, if it still fits.
         """
-        statement = _page_statement(query)
+        return self._texts(query, document_column)
 
-        def read(session: Session) -> list[T]:
-            return [convert(task) for task in session.scalars(statement).yield_per(STREAM_PAGE)]
+    def records(self, query: TaskQuery) -> Iterator[str]:
+        """As `documents`, with tab-separated records for lines."""
+        return self._texts(query, record_column)
 
-        converted = self._database.run(read)
-        self._require_start(query, converted)
-        return converted
+    def _texts(self, query: TaskQuery, write: _Write) -> Iterator[str]:
+        size = PAGE_TASKS if query.sort is SortKey.CREATED else SORTED_PAGE_TASKS
+        page = self._read_texts(_texts_statement(query, size, write), size)
+        self._require_start(query, page.numbers)
+        yield page.text
+        if page.is_last:
+            return
+        if query.sort is SortKey.CREATED:
+            yield from self._texts_by_keyset(query, page, write)
+        else:
+            yield from self._texts_in_order(query, page, write)
 
-    def stream(self, query: TaskQuery) -> Iterator[Task]:
-        """All tasks that fit, `query.limit` at most, in bounded memory. A round trip a page."""
-        remaining = query.limit
-        last: Task | None = None
-        while remaining is None or remaining > 0:
-            size = STREAM_PAGE if remaining is None else min(STREAM_PAGE, remaining)
-            page = replace(query, limit=size)
-            tasks = self._read(_page_statement(page, following=last))
-            if last is None:
-                self._require_start(query, tasks)
-            yield from tasks
-            if len(tasks) < size:
+    def _texts_by_keyset(self, query: TaskQuery, page: _TextPage, write: _Write) -> Iterator[str]:
+        """The pages that follow one: each begins where the index has the last task's number."""
+        while not page.is_last:
+            query = _less(query, len(page.numbers))
+            if query.limit == 0:
                 return
-            last = tasks[-1]
-            remaining = None if remaining is None else remaining - size
+            statement = _texts_statement(query, page.size, write, following=page.numbers[-1])
+            page = self._read_texts(statement, page.size)
+            yield page.text
+
+    def _texts_in_order(self, query: TaskQuery, first: _TextPage, write: _Write) -> Iterator[str]:
+        """The pages that follow the first, in an order that no index has.
+
+        By keyset, each page would sort all that follow. So the order is asked for once, and then
+        the tasks by their numbers.
+        """
+        written = set(first.numbers)
+        rest = [number for number in self._numbers(query) if number not in written]
+        waiting = array("q", rest[: _less(query, len(written)).limit])
+        while waiting:
+            asked = waiting[:PAGE_TASKS].tolist()
+            page = self._read_texts(_texts_of_statement(asked, query, write), len(asked))
+            yield page.text
+            del waiting[: len(asked) if page.is_whole else asked.index(page.numbers[-1]) + 1]
+
+    def _numbers(self, query: TaskQuery) -> array[int]:
+        """The numbers of the tasks that fit, in their order: eight bytes each, one round trip."""
+        statement = _numbers_statement(query)
+        packed = self._database.run(lambda session: session.scalar(statement))
+        numbers = array("q", packed or b"")
+        if sys.byteorder == "little":
+            numbers.byteswap()
+        return numbers
+
+    def _read_texts(self, statement: Any, size: int) -> _TextPage:
+        row = self._database.run(lambda session: session.execute(statement).one())
+        return _TextPage(row.numbers or [], row.text or "", row.found or 0, size)
 
     def get(self, refs: Sequence[TaskRef]) -> list[Task]:
         """The tasks that the references mean, in their order, from the trash as well.
@@ -723,13 +791,14 @@ def _source(query: TaskQuery) -> Any:
     return _ARCHIVED if query.state is TaskState.ARCHIVED else Task
 
 
-def _conditions(query: TaskQuery) -> list[sa.ColumnElement[bool]]:
-    of = _source(query)
+def _conditions(query: TaskQuery, of: Any) -> list[sa.ColumnElement[bool]]:
+    """What the columns of the query's tasks must be."""
+    is_kept = col(of.deleted_at).is_(None)
     states: dict[TaskState, list[sa.ColumnElement[bool]]] = {
-        TaskState.PENDING: [_NOT_IN_TRASH, sa.not_(col(Task.completed))],
-        TaskState.DONE: [_NOT_IN_TRASH, col(Task.completed).is_(True)],
-        TaskState.ALL: [_NOT_IN_TRASH],
-        TaskState.TRASH: [col(Task.deleted_at).is_not(None)],
+        TaskState.PENDING: [is_kept, sa.not_(col(of.completed))],
+        TaskState.DONE: [is_kept, col(of.completed).is_(True)],
+        TaskState.ALL: [is_kept],
+        TaskState.TRASH: [col(of.deleted_at).is_not(None)],
         TaskState.ARCHIVED: [],
     }
     conditions = list(states[query.state])
@@ -762,12 +831,12 @@ def _is_descending(query: TaskQuery) -> bool:
     return (query.sort is not SortKey.TITLE) != query.reverse
 
 
-def _page_statement(query: TaskQuery, *, following: Task | None = None) -> sa.Select[Any]:
-    """A page; the one that follows a task as it was read, where one is given."""
+def _page_statement(query: TaskQuery, *, following: int | None = None) -> sa.Select[Any]:
+    """A page; in order of creation, the one that follows the number, where one is given."""
     of = _source(query)
-    page = sa.select(of).where(*_conditions(query))
+    page = sa.select(of).where(*_conditions(query, of))
     if following is not None:
-        page = page.where(_comes_after(_position_of(following, query), query))
+        page = page.where(_comes_after(sa.tuple_(sa.literal(following, sa.BigInteger)), query))
     elif query.after is not None:
         page = page.where(_comes_after(_position_meant(query.after, query), query))
     return page.order_by(*_order(query, of)).limit(query.limit).execution_options(**_way(query))
@@ -783,7 +852,8 @@ def _page_with_total_statement(query: TaskQuery, limit: int) -> sa.Select[Any]:
     task = aliased(Task, rows, adapt_on_names=True)
     most = sa.literal(limit, sa.BigInteger)  # beside a count it would be taken for an integer
     is_cut = sa.select(sa.func.count() > most).select_from(rows).scalar_subquery()
-    counted = sa.select(sa.func.count()).select_from(_source(query)).where(*_conditions(query))
+    of = _source(query)
+    counted = sa.select(sa.func.count()).select_from(of).where(*_conditions(query, of))
     total = sa.case((is_cut, counted.scalar_subquery())).label("total")
     return sa.select(task, total).order_by(*_order(query, task)).execution_options(**_way(query))
 
@@ -825,8 +895,80 @@ def _titled_statement(
 
 
 def _suggestions(of: Any, state: TaskState, excluded: Sequence[int]) -> sa.Select[tuple[int, str]]:
-    statement = sa.select(col(of.number), col(of.title)).where(*_conditions(TaskQuery(state=state)))
+    fitting = _conditions(TaskQuery(state=state), of)
+    statement = sa.select(col(of.number), col(of.title)).where(*fitting)
     return statement.where(col(of.number).not_in(excluded)) if excluded else statement
+
+
+def _texts_statement(
+    query: TaskQuery, size: int, write: _Write, *, following: int | None = None
+) -> sa.Select[Any]:
+    """A page of texts; where `following` is given, in order of creation, what comes after it."""
+    limit = size if query.limit is None else min(size, query.limit)
+    page = _page_statement(replace(query, limit=limit), following=following).subquery("page")
+    texts = _bounded_texts(page, lambda columns: _order(query, columns), write)
+    return texts.execution_options(**_way(query))
+
+
+def _texts_of_statement(numbers: list[int], query: TaskQuery, write: _Write) -> sa.Select[Any]:
+    """The texts of the tasks with these numbers, in their order; of those that still fit.
+
+    OFFSET 0 keeps the sub-select one of its own, in which nothing but the index of numbers helps.
+    Else the planner, which does not know how many tasks the user has, may read all of them for each
+    page or even for each number.
+    """
+    asked = (
+        sa.func.unnest(sa.bindparam(None, numbers, ARRAY(sa.BigInteger)))
+        .table_valued(sa.column("number", sa.BigInteger), with_ordinality="position")
+        .render_derived(name="asked")
+    )
+    of = _source(query)
+    task = sa.select(of).where(col(of.number) == asked.c.number).offset(0).lateral("task")
+    page = (
+        sa.select(*task.c, asked.c.position)
+        .select_from(asked.join(task, sa.true()))
+        .where(*_conditions(query, task.c))
+        .subquery("page")
+    )
+    return _bounded_texts(page, lambda columns: [columns.position.asc()], write)
+
+
+def _bounded_texts(
+    page: sa.Subquery, order: Callable[[Any], list[sa.ColumnElement[Any]]], write: _Write
+) -> sa.Select[Any]:
+    """One row: the tasks of a page, as far as `PAGE_BYTES` go, and how many the page has.
+
+    Their texts come as one: a line each, as neither a document nor a record has a line break.
+    """
+    size = sa.func.octet_length(page.c.title) + sa.func.coalesce(
+        sa.func.octet_length(page.c.description), 0
+    )
+    bytes_before = sa.func.sum(size).over(order_by=order(page.c), rows=(None, 0)) - size
+    task = sa.select(
+        page, bytes_before.label("bytes_before"), sa.func.count().over().label("found")
+    ).subquery("task")
+    number = aggregate_order_by(task.c.number, *order(task.c))
+    line_break = aggregate_order_by(sa.literal("\n", sa.Text), *order(task.c))
+    texts: sa.Select[Any]
+    texts = sa.select(  # type: ignore[assignment]  # a row of three is a row of any
+        sa.func.array_agg(number, type_=ARRAY(sa.BigInteger)).label("numbers"),
+        sa.func.string_agg(write(task), line_break, type_=sa.Text).label("text"),
+        sa.func.max(task.c.found).label("found"),
+    ).where(task.c.bytes_before < PAGE_BYTES)
+    return texts
+
+
+def _numbers_statement(query: TaskQuery) -> sa.Select[Any]:
+    """The numbers of all tasks that fit, in their order, as one value: bigints, big-endian."""
+    page = _page_statement(query).subquery("page")
+    number = sa.func.int8send(page.c.number, type_=sa.LargeBinary)
+    nothing = aggregate_order_by(sa.literal(b"", sa.LargeBinary), *_order(query, page.c))
+    return sa.select(sa.func.string_agg(number, nothing, type_=sa.LargeBinary))
+
+
+def _less(query: TaskQuery, count: int) -> TaskQuery:
+    """The query after so many tasks of it were read."""
+    return query if query.limit is None else replace(query, limit=max(0, query.limit - count))
 
 
 def _way(query: TaskQuery) -> dict[str, bool]:
@@ -839,16 +981,6 @@ def _comes_after(position: Any, query: TaskQuery) -> sa.ColumnElement[bool]:
         columns < position if _is_descending(query) else columns > position
     )
     return follows
-
-
-def _position_of(task: Task, query: TaskQuery) -> Any:
-    """Where a task stood when it was read: somebody may have edited or deleted it since."""
-    first: dict[SortKey, list[Any]] = {
-        SortKey.CREATED: [],
-        SortKey.UPDATED: [task.updated_at],
-        SortKey.TITLE: [sa.func.lower(task.title)],
-    }
-    return sa.tuple_(*first[query.sort], task.number)
 
 
 def _position_meant(after: TaskRef, query: TaskQuery) -> Any:

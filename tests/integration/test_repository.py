@@ -14,7 +14,7 @@ from tests.support.people import Person
 from tests.support.waiting import count_blocked, wait_until
 from todo_cli.database.session import Database
 from todo_cli.errors import AmbiguousTask, EditConflict, NotLoggedIn, SchemaBehind, TaskNotFound
-from todo_cli.repository import MAX_SUGGESTIONS, STREAM_PAGE, TaskRepository
+from todo_cli.repository import MAX_SUGGESTIONS, TaskRepository
 from todo_cli.values import SortKey, TaskQuery, TaskRef, TaskState, uuid7
 
 ALL = TaskQuery(state=TaskState.ALL)
@@ -82,15 +82,6 @@ def test_pages_by_keyset_give_what_the_whole_list_gives(
 def test_titles_are_sorted_without_regard_to_capitals(tasks: TaskRepository) -> None:
     add(tasks, "banana", "Apple", "cherry")
     assert titles(tasks, replace(ALL, sort=SortKey.TITLE)) == ["Apple", "banana", "cherry"]
-
-
-def test_a_stream_crosses_its_pages_without_a_gap(tasks: TaskRepository) -> None:
-    count = STREAM_PAGE * 2 + 1
-    add(tasks, *(f"{n}" for n in range(count)))
-    numbers = [task.number for task in tasks.stream(ALL)]
-    assert numbers == list(range(count, 0, -1))
-    limited = [task.number for task in tasks.stream(replace(ALL, limit=STREAM_PAGE + 5))]
-    assert limited == numbers[: STREAM_PAGE + 5]
 
 
 def test_a_page_after_no_task_is_an_error(tasks: TaskRepository) -> None:
@@ -313,21 +304,6 @@ def test_stats_count_by_the_users_days(tasks: TaskRepository, database_url: str)
     assert (stats.created_last_7_days, stats.completed_last_7_days) == (2, 2)
     assert tasks.stats(datetime.date(2026, 3, 13), 1, "Europe/Berlin").streak_days == 0
     assert tasks.stats(datetime.date(2026, 3, 10), 1, "UTC").streak_days == 1
-
-
-@pytest.mark.parametrize("sort", list(SortKey))
-def test_a_stream_goes_on_where_it_was_though_its_last_task_changes(
-    tasks: TaskRepository, monkeypatch: pytest.MonkeyPatch, sort: SortKey
-) -> None:
-    monkeypatch.setattr("todo_cli.repository.STREAM_PAGE", 2)
-    add(tasks, *"abcdef")
-    stream = tasks.stream(replace(ALL, sort=sort))
-    first = [next(stream), next(stream)]
-    tasks.edit(ref(first[0].number), {"title": "zzz"})
-    tasks.delete([ref(first[1].number)])
-    rest = [task.title for task in stream]
-    expected = ["c", "d", "e", "f"] if sort is SortKey.TITLE else ["d", "c", "b", "a"]
-    assert [title for title in rest if title != "zzz"] == expected
 
 
 def test_a_beginning_that_fits_many_hides_no_other_reference(tasks: TaskRepository) -> None:

@@ -101,8 +101,10 @@ def list_(
 ) -> None:
     """List tasks: pending ones unless told otherwise, newest first.
 
-    On a terminal, a table, in which ¶ marks a task with a description. On a pipe, tab-separated
-    lines of number, status, title, the times it was created, updated and completed, and its UUID.
+    On a terminal, a table, in which ¶ marks a task with a description. On a pipe, a line of
+    tab-separated columns for each task: number, status, title, created_at, updated_at,
+    completed_at, id, description. In a description, \\\\, \\t and \\n stand for a backslash, a tab
+    and a line break.
 
     \b
     Examples:
@@ -144,15 +146,15 @@ def show_list(
 ) -> None:
     """Show what a query finds, in the form that the output asks for."""
     if jsonl:
-        run.render.json_lines(run.tasks.stream(query))
+        run.render.lines(run.tasks.documents(query))
     elif run.options.json:
-        run.render.json_array(run.tasks.collect(query, run.render.task_json))
+        run.render.json_array(run.tasks.documents(query))
     elif run.render.is_terminal:
         if default_limit:
             query = query.with_limit(DEFAULT_LIMIT)
         run.render.page(run.tasks.page(query, with_total=True), query)
     else:
-        run.render.records(run.tasks.stream(query))
+        run.render.lines(run.tasks.records(query))
 
 
 def show(ctx: typer.Context, ref: Ref) -> None:

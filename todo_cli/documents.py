@@ -1,0 +1,198 @@
+r"""What programs read of a task, a session, or statistics: JSON documents and records.
+
+The fields of a task are listed here and nowhere else. They are written in two ways that give the
+same text: by PostgreSQL for lists, which may hold a million tasks, and by Python for the tasks
+that a command returns. A test compares the two. Imports SQLAlchemy only where a statement is built.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+    from todo_cli.models import Task
+    from todo_cli.values import AccountSession, Stats
+
+TASK_FIELDS = (
+    "number",
+    "id",
+    "title",
+    "description",
+    "completed",
+    "created_at",
+    "updated_at",
+    "completed_at",
+    "deleted_at",
+)
+"""The fields of a task's JSON document, in their order. New ones go to the end."""
+
+RECORD_COLUMNS = (
+    "number",
+    "status",
+    "title",
+    "created_at",
+    "updated_at",
+    "completed_at",
+    "id",
+    "description",
+)
+"""The columns of a task's record, in their order. New ones go to the end."""
+
+MAY_HAVE_LINES = frozenset({"description"})
+"""Texts that may have line breaks, so that their backslashes are always escaped in a record."""
+
+_ESCAPES = {"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"}
+_ENDS_A_FIELD = "\t\n\r"
+_JSON_TYPES = (bool, int, float, str, list, dict)
+_RFC3339 = 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'
+
+
+# --- by Python ---------------------------------------------------------------------------------
+
+
+def task_document(task: Task) -> dict[str, Any]:
+    """A task as JSON has it: every field, in one order."""
+    return {name: json_value(getattr(task, name)) for name in TASK_FIELDS}
+
+
+def task_record(task: Task) -> str:
+    """A task as one line of tab-separated columns."""
+    return "\t".join(_record_fields(task))
+
+
+def _record_fields(task: Task) -> Iterator[str]:
+    for name in RECORD_COLUMNS:
+        if name == "status":
+            yield "trash" if task.deleted_at else "done" if task.completed else "pending"
+        else:
+            value = json_value(getattr(task, name))
+            yield field(value, may_have_lines=name in MAY_HAVE_LINES)
+
+
+def session_document(session: AccountSession) -> dict[str, Any]:
+    """A session as JSON has it."""
+    return {
+        "id": str(session.id),
+        "current": session.is_current,
+        "created_at": rfc3339(session.created_at),
+        "updated_at": rfc3339(session.updated_at),
+        "expires_at": rfc3339(session.expires_at),
+        "ip_address": session.ip_address,
+        "user_agent": session.user_agent,
+    }
+
+
+def stats_document(stats: Stats) -> dict[str, Any]:
+    """The statistics as JSON has them."""
+    return {
+        "total": stats.total,
+        "pending": stats.pending,
+        "completed": stats.completed,
+        "completion_rate": round(stats.completion_rate, 4),
+        "trash": stats.trash,
+        "created_last_7_days": stats.created_last_7_days,
+        "completed_last_7_days": stats.completed_last_7_days,
+        "streak_days": stats.streak_days,
+        "median_hours_to_done": None
+        if stats.median_hours_to_done is None
+        else round(stats.median_hours_to_done, 2),
+        "oldest_pending": json_value(stats.oldest_pending),
+        "by_day": [
+            {"date": day.date.isoformat(), "created": day.created, "completed": day.completed}
+            for day in stats.by_day
+        ],
+    }
+
+
+def json_value(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return rfc3339(value)
+    return value if value is None or isinstance(value, _JSON_TYPES) else str(value)
+
+
+def rfc3339(instant: datetime) -> str:
+    """An instant in UTC, to the second if it is whole, else to the microsecond."""
+    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def compact_json(document: Any) -> str:
+    """A document on one line, without spaces, in UTF-8."""
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+
+
+def field(value: Any, *, may_have_lines: bool = False) -> str:
+    r"""One field of a record. What would end it is escaped: `\t`, `\n`, `\r`, and then `\\` too.
+
+    A text that may have lines always has its backslashes escaped, so that it can be read back; a
+    title, which cannot, is written as it is.
+    """
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list | tuple):
+        return ",".join(field(part) for part in value)
+    text = str(value)
+    if not may_have_lines and not any(character in text for character in _ENDS_A_FIELD):
+        return text
+    return "".join(_ESCAPES.get(character, character) for character in text)
+
+
+# --- by PostgreSQL -----------------------------------------------------------------------------
+
+
+def document_column(task: sa.FromClause) -> sa.ColumnElement[str]:
+    """The text of `compact_json(task_document(task))`, made from the columns of `task`.
+
+    `row_to_json` alone writes instants in the session's time zone, without trailing zeros.
+    """
+    import sqlalchemy as sa
+
+    fields = (
+        sa.select(*(_json_column(task.c[name]).label(name) for name in TASK_FIELDS))
+        .correlate(task)
+        .subquery("fields")
+    )
+    document = sa.select(sa.func.row_to_json(fields.table_valued())).scalar_subquery()
+    return sa.cast(document, sa.Text)
+
+
+def record_column(task: sa.FromClause) -> sa.ColumnElement[str]:
+    """The text of `task_record(task)`, made from the columns of `task`."""
+    import sqlalchemy as sa
+
+    status = sa.case(
+        (task.c.deleted_at.is_not(None), "trash"), (task.c.completed, "done"), else_="pending"
+    )
+    fields = [status if name == "status" else _record_text(task.c[name]) for name in RECORD_COLUMNS]
+    return sa.func.concat_ws("\t", *fields)
+
+
+def _json_column(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    import sqlalchemy as sa
+
+    if not isinstance(getattr(column.type, "impl", column.type), sa.DateTime):
+        return column
+    text = sa.func.to_char(sa.func.timezone("UTC", column), _RFC3339)
+    return sa.func.replace(text, ".000000Z", "Z")
+
+
+def _record_text(column: sa.ColumnElement[Any]) -> sa.ColumnElement[str]:
+    """The field's text, never NULL: `concat_ws` would leave the column out."""
+    import sqlalchemy as sa
+
+    text: sa.ColumnElement[str] = sa.cast(_json_column(column), sa.Text)
+    if isinstance(column.type, sa.Text):
+        escaped = text
+        for character, escape in _ESCAPES.items():
+            escaped = sa.func.replace(escaped, character, escape)
+        if column.key in MAY_HAVE_LINES:
+            text = escaped
+        else:
+            text = sa.case((text.regexp_match(f"[{_ENDS_A_FIELD}]"), escaped), else_=text)
+    return sa.func.coalesce(text, "")
