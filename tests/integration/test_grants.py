@@ -154,6 +154,8 @@ def test_neon_is_sent_the_password_itself(database_url: str) -> None:
             connection, "postgresql://o@ep-1.eu.aws.neon.tech/db", ROLE, "secret"
         )
         other = grants._as_sent(connection, "postgresql://o@example.org/db", ROLE, "secret")
+        url = "postgresql://o@example.org/db?host=ep-1.eu.aws.neon.tech"
+        assert grants._as_sent(connection, url, ROLE, "secret") == "secret"
     assert neon == "secret" and "secret" not in other
 
 

@@ -25,7 +25,10 @@ MARK = "todo: for people"
 """The comment on every role that was made here; no other one is taken away."""
 
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
-_OWNERS = {"user", "password", "passfile", "sslpassword", "sslkey", "sslcert"}
+_OWNERS = {
+    *("user", "password", "passfile", "sslpassword", "sslkey", "sslcert", "sslcertmode"),
+    "require_auth",
+}
 """Options by which a URL says who connects. In libpq they win over what stands before the host."""
 
 _PASSWORD_BYTES = 24
@@ -153,7 +156,7 @@ def _as_sent(connection: psycopg.Connection[Any], url: str, name: str, password:
 
     Neon takes plain passwords only, since its proxy has to know them too.
     """
-    if (urlsplit(url).hostname or "").endswith(target.NEON_DOMAIN):
+    if target.is_neon(url):
         return password
     pgconn = connection.pgconn
     return pgconn.encrypt_password(password.encode(), name.encode(), b"scram-sha-256").decode()

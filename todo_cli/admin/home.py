@@ -10,11 +10,16 @@ import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from todo_cli.config import DEFAULT_TIMEOUT_SECONDS
 from todo_cli.credentials import Credential, RubbishCredential, file_store
 from todo_cli.database.embedded import EmbeddedServer, locked
-from todo_cli.database.target import EMBEDDED
+from todo_cli.database.target import EMBEDDED, connection_parameters
 from todo_cli.errors import EmbeddedServerError, SchemaNewer
+
+if TYPE_CHECKING:
+    from todo_cli.database.connecting import Connection
 
 SCHEMA_HEAD = "0009"
 """The newest revision of `migrations/`: known here so that a command need not import Alembic. A
@@ -99,9 +104,7 @@ class EmbeddedHome:
         self._on_demand_file.unlink(missing_ok=True)
 
     def _has_clients(self) -> bool:
-        import psycopg
-
-        with psycopg.connect(self.url, autocommit=True) as connection:
+        with self._connected() as connection:
             row = connection.execute(_COUNT_OTHERS).fetchone()
         return row is None or row[0] > 0
 
@@ -154,12 +157,17 @@ class EmbeddedHome:
     def _is_lost(self, credential: Credential) -> bool:
         """Whether the database knows nothing of it any more, as after a downgrade to nothing: the
         local account has no password to log in again with."""
-        import psycopg
-
         values = {"token": credential.token, "user_id": credential.user_id, "email": LOCAL_EMAIL}
-        with psycopg.connect(self.url, autocommit=True) as connection:
+        with self._connected() as connection:
             row = connection.execute(_IS_LOST, values).fetchone()
         return row is None or bool(row[0])
+
+    def _connected(self) -> Connection:
+        """A connection to the embedded server, whatever the PG* variables say."""
+        from todo_cli.database import connecting
+
+        deadline = connecting.Deadline(DEFAULT_TIMEOUT_SECONDS)
+        return connecting.connect(connection_parameters(self.url), deadline)
 
     def _look_whose_socket_it_is(self) -> None:
         """Where the data folder's path is too long, the socket lies in /tmp, where another user
@@ -168,12 +176,10 @@ class EmbeddedHome:
             self._server.start()
 
     def _make_session(self) -> Credential:
-        import psycopg
-
         token = secrets.token_urlsafe(32)
         name = self._environ.get("USER") or "local"
         values = {"email": LOCAL_EMAIL, "name": name, "token": token}
-        with psycopg.connect(self.url, autocommit=True) as connection:
+        with self._connected() as connection:
             row = connection.execute(_MAKE_SESSION, values).fetchone()
         assert row is not None
         return Credential(str(row[0]), LOCAL_EMAIL, token, None)

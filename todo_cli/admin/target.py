@@ -7,7 +7,7 @@ that name a direct host go first, and Neon's pooled host is exchanged for the di
 from __future__ import annotations
 
 from collections.abc import Mapping
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from todo_cli.database.target import (
     NEON_DOMAIN,
@@ -15,10 +15,10 @@ from todo_cli.database.target import (
     Target,
     chosen_direct_url,
     direct_url,
+    secret_options,
 )
 
 MASK = "****"
-_SECRETS = ("password", "sslpassword")
 
 
 def administrative_target(flag: str | None, environ: Mapping[str, str]) -> Target | None:
@@ -49,8 +49,10 @@ def masked(url: str) -> str:
     access, at, host = parts.netloc.rpartition("@")
     user, colon, _ = access.partition(":")
     netloc = f"{user}{colon}{MASK if colon else ''}{at}{host}"
-    fields = parse_qsl(parts.query, keep_blank_values=True)
-    if any(name in _SECRETS for name, _ in fields):
-        hidden = [(name, MASK if name in _SECRETS else value) for name, value in fields]
-        parts = parts._replace(query=urlencode(hidden, quote_via=quote, safe="*/"))
-    return urlunsplit(parts._replace(netloc=netloc))
+    options = "&".join(_masked_option(word) for word in parts.query.split("&"))
+    return urlunsplit(parts._replace(netloc=netloc, query=options))
+
+
+def _masked_option(word: str) -> str:
+    name, is_, _ = word.partition("=")
+    return f"{name}{is_}{MASK}" if unquote(name) in secret_options() else word

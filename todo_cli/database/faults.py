@@ -160,6 +160,37 @@ _NO_BINDING = Fault(
     "The server does not bind the password to TLS, which channel_binding=require demands.",
     "Something may stand between; if it is yours, leave channel_binding out of the URL.",
 )
+_CLEAR_PASSWORD = Fault(
+    Retry.NEVER,
+    DatabaseUnreachable,
+    "The server asks for the password in clear text; it was not sent.",
+    "If the server is meant to do so, add sslmode=verify-full&require_auth=password to the URL.",
+)
+_HASHED_PASSWORD = Fault(
+    Retry.NEVER,
+    DatabaseUnreachable,
+    "The server asks for the password as an MD5 hash, which can be guessed; it was not sent.",
+    "Set the role's password anew under password_encryption = 'scram-sha-256', or add "
+    "require_auth=md5 to the URL.",
+)
+_NO_AUTHENTICATION = Fault(
+    Retry.NEVER,
+    DatabaseUnreachable,
+    "The server asks for no password, so it has not shown that it is the right one.",
+    "If it knows you by a certificate, add sslmode=verify-full; else require_auth=none to the URL.",
+)
+_OTHER_AUTHENTICATION = Fault(
+    Retry.NEVER,
+    DatabaseUnreachable,
+    "The server asks for another kind of authentication than SCRAM.",
+    "Name the kind in the URL, for example: require_auth=gss",
+)
+_SERVICE = Fault(
+    Retry.NEVER,
+    InvalidInput,
+    "PGSERVICE names a service that is not defined.",
+    "Unset PGSERVICE, and write host and database into the URL.",
+)
 NO_SUCH_DATABASE = Fault(
     Retry.NEVER, DatabaseUnreachable, "The server has no such user or database.", "Check the URL."
 )
@@ -207,6 +238,13 @@ BY_TEXT: dict[str, Fault] = {
     "root certificate": _CERTIFICATE,
     "certificate file": _CERTIFICATE,
     "private key file": _CERTIFICATE,
+    "server requested a cleartext password": _CLEAR_PASSWORD,
+    "server requested a hashed password": _HASHED_PASSWORD,
+    "server did not complete authentication": _NO_AUTHENTICATION,
+    "authentication method requirement": _OTHER_AUTHENTICATION,
+    "auth method": _OTHER_AUTHENTICATION,
+    "definition of service": _SERVICE,
+    "service file": _SERVICE,
     "channel binding": _NO_BINDING,
     "does not exist": NO_SUCH_DATABASE,
     "no such database": NO_SUCH_DATABASE,

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
+from todo_cli.database import url_options
 from todo_cli.errors import InvalidInput
 
 SCHEMES = ("postgres", "postgresql")
@@ -22,6 +23,7 @@ EMBEDDED = "embedded"
 KEPT = "login"
 """The source of a URL that `todo login --database-url` kept."""
 NEON_DOMAIN = ".neon.tech"
+DEFAULT_PORT = "5432"
 POOLER_SUFFIX = "-pooler"
 DIRECT_TLS_LIBPQ = 170_000
 """libpq 17 brought `sslnegotiation=direct`."""
@@ -30,10 +32,14 @@ SILENCE_BEFORE_GIVING_UP_SECONDS = 10
 """For TCP: how long sent data may stay unacknowledged before a connection counts as dead."""
 
 _URL_HINT = "A database URL looks like postgresql://user:password@host/database"
+_SPACE_HINT = (
+    "Write a space as %20, a line break as %0A; copy the URL again if there is none in it."
+)
 _QUOTING_HINT = "In a user name or password write @ as %40, / as %2F, ? as %3F, # as %23, % as %25"
 _WEAK_SSLMODES = ("disable", "allow", "prefer")
 _SSLMODES = (*_WEAK_SSLMODES, "require", "verify-ca", "verify-full")
 _CHECKED_SSLMODES = ("verify-ca", "verify-full")
+_ENDPOINT = re.compile(r"(?:endpoint|project)=([^\s\\]+)")
 _OPTION_NAME = re.compile(r"[a-z_]{1,40}")
 
 
@@ -67,7 +73,8 @@ class Target:
         if self.is_embedded:
             return EMBEDDED
         server = _server_of(direct_url(self.url))
-        return f"{_host_of(server)}:{server.get('port', '5432')}/{_database_of(server)}"
+        host = f"{_host_of(server, quote=True)}{_endpoint_of(server)}"
+        return f"{host}:{server.get('port') or DEFAULT_PORT}/{_quoted(_database_of(server), '%/')}"
 
 
 def chosen_url(flag: str | None, environ: Mapping[str, str]) -> tuple[str, str] | None:
@@ -128,7 +135,9 @@ def direct_url(url: str) -> str:
 def connection_parameters(url: str, source: str = "The database URL") -> dict[str, str]:
     """What libpq is given for a URL: its own words, made safe and quick where they leave it open.
 
-    - `sslmode` is `require` at least for a host that is not this machine.
+    - `sslmode` is `require` at least for a host that is not this machine, and such a host is told
+      no password that it does not know; `url_options` has all of this kind.
+    - Where libpq connects to is decided here, from the URL and then the PG* variables.
     - A check of the certificate uses certifi's roots, unless the URL or `~/.postgresql` has some:
       whether `sslrootcert=system` finds any depends on how libpq was built.
     - Neon's hosts take TLS without asking for it first, which saves a round trip.
@@ -139,7 +148,8 @@ def connection_parameters(url: str, source: str = "The database URL") -> dict[st
             `source` and does not hold the URL.
     """
     parameters = _parsed(url, source)
-    effective = {**_libpq_defaults(), **parameters}
+    url_options.check(parameters, source)
+    effective = _effective(parameters)
     is_local = _is_local(effective)
     sslmode = effective.get("sslmode", "prefer")
     if effective.get("sslrootcert") == "system":
@@ -147,7 +157,9 @@ def connection_parameters(url: str, source: str = "The database URL") -> dict[st
     if not is_local and sslmode in _WEAK_SSLMODES:
         sslmode = "require"
     _check_values(sslmode, effective, source)
-    parameters["sslmode"] = sslmode
+    safe = url_options.safeguards(parameters, effective, sslmode, is_local=is_local)
+    parameters |= {name: effective.get(name, "") for name in url_options.WHERE}
+    parameters |= {**safe, "sslmode": sslmode}
     if sslmode in _CHECKED_SSLMODES and _has_no_roots(effective):
         parameters["sslrootcert"] = _certifi_roots()
     if _is_neon(effective.get("host", "")):
@@ -174,10 +186,12 @@ def _check_form(url: str, source: str) -> None:
     if parts.scheme not in SCHEMES:
         scheme = f"the scheme {parts.scheme!r}" if "://" in url else "no scheme"
         raise InvalidInput(f"{source} has {scheme}; only postgresql:// is taken.", hint=_URL_HINT)
-    if _is_badly_quoted(parts):
+    if "#" in url or _is_badly_quoted(parts):
         raise InvalidInput(
             f"{source} has a special character that is not quoted.", hint=_QUOTING_HINT
         )
+    if any(character.isspace() or not character.isprintable() for character in url):
+        raise InvalidInput(f"{source} has a space or a control character.", hint=_SPACE_HINT)
     if not _has_possible_port(parts):
         raise InvalidInput(f"{source} has an impossible port.", hint=_URL_HINT)
 
@@ -190,7 +204,8 @@ def _has_possible_port(parts: SplitResult) -> bool:
 
 
 def _is_badly_quoted(parts: SplitResult) -> bool:
-    """Whether an @ stands where none can: the piece of a password would be taken for a host."""
+    """Whether an @ or # stands where none can: a part of a password would be taken for a host, or
+    shown. libpq knows no fragment, and takes a # for a part of what is before it."""
     return parts.netloc.count("@") > 1 or "@" in parts.path + parts.query + parts.fragment
 
 
@@ -248,6 +263,14 @@ def _libpq_defaults() -> dict[str, str]:
     }
 
 
+def secret_options() -> set[str]:
+    """The parameters whose values libpq hides, or that stand in place of a password."""
+    from psycopg import pq
+
+    hidden = {each.keyword.decode() for each in pq.Conninfo.get_defaults() if each.dispchar == b"*"}
+    return hidden | {"scram_client_key", "scram_server_key"}
+
+
 def _libpq_options() -> set[str]:
     from psycopg import pq
 
@@ -296,13 +319,33 @@ def _is_socket(parameters: Mapping[str, str]) -> bool:
 
 def _server_of(url: str) -> dict[str, str]:
     """Where libpq connects to: the URL's own words, in its query too, and the PG* variables."""
-    return {**_libpq_defaults(), **_parsed(url, "The database URL")}
+    return _effective(_parsed(url, "The database URL"))
 
 
-def _host_of(server: Mapping[str, str]) -> str:
+def _effective(given: Mapping[str, str]) -> dict[str, str]:
+    """A URL's parameters, and what libpq adds: from PGSERVICE, the other PG* variables, itself.
+
+    PGHOSTADDR and PGPORT are not added to a host that the URL names: they are another host's.
+    """
+    own_address = {"hostaddr": "", "port": DEFAULT_PORT} if given.get("host") else {}
+    return {**_libpq_defaults(), **own_address, **given}
+
+
+def _host_of(server: Mapping[str, str], *, quote: bool = False) -> str:
     """The name, with the address where the URL pins one."""
     pinned = [server[name].lower() for name in ("host", "hostaddr") if server.get(name)]
-    return "@".join(pinned) or "localhost"
+    return "@".join(_quoted(each, "%@()") if quote else each for each in pinned) or "localhost"
+
+
+def _endpoint_of(server: Mapping[str, str]) -> str:
+    """Neon's endpoint, where `options` name it: for a host that stands for several."""
+    found = _ENDPOINT.findall(server.get("options") or "")
+    return f"({_quoted(' '.join(found), '%@()')})" if found else ""
+
+
+def _quoted(text: str, separators: str) -> str:
+    """The text without the characters that separate the parts of a database's name."""
+    return "".join(f"%{ord(each):02X}" if each in separators else each for each in text)
 
 
 def _database_of(server: Mapping[str, str]) -> str:
@@ -326,6 +369,11 @@ def _is_this_machine(host: str) -> bool:
         return False
 
 
+def is_neon(url: str) -> bool:
+    """Whether the URL leads to a host of Neon's."""
+    return _is_neon(_server_of(url).get("host", ""))
+
+
 def is_socket(url: str) -> bool:
     """Whether libpq goes by a socket of this machine's file system: there is no TLS on it."""
     return _is_socket(_server_of(url))
@@ -339,8 +387,12 @@ def _swappable_neon_host(url: str) -> str | None:
     """The host, if it is an endpoint of Neon's and the URL leaves its address and options open."""
     parts = urlsplit(url)
     host = parts.hostname or ""
-    options = {word.partition("=")[0] for word in parts.query.split("&")}
-    if not _is_neon(host) or not host.startswith("ep-") or options & {"options", "hostaddr"}:
+    options = {unquote(word.partition("=")[0]) for word in parts.query.split("&")}
+    if (
+        not _is_neon(host)
+        or not host.startswith("ep-")
+        or options & {"options", "host", "hostaddr"}
+    ):
         return None
     return host
 
