@@ -418,3 +418,14 @@ def test_plans_and_counts_are_right_at_once(
     )
     for url in (database_url, empty_database_url):
         assert rows(url, known) == [(2_000, True)]
+
+
+def test_a_database_without_a_revision_takes_a_backup(
+    cli_here: Cli, database_url: str, dump: Path
+) -> None:
+    """The embedded database has no other way to become empty."""
+    seed(database_url, users=2, tasks=10)
+    for words in (["backup", str(dump)], ["downgrade", "base", "--yes"], ["restore", str(dump)]):
+        done = cli_here("db", *words)
+        assert done.exit_code == 0, done.stderr
+    assert len(rows(database_url, "select from tasks")) == 10

@@ -89,6 +89,18 @@ _CLASSES_OF_REFUSAL = ("22", "23", "42", "P0")
 """Data, constraints, privileges and objects, and what a function has raised."""
 
 _IS_LOCKED: LiteralString = "select not pg_try_advisory_xact_lock(%s)"
+_FORGET_DOWNGRADE: LiteralString = """
+do $$
+begin
+    if to_regclass('public.alembic_version') is not null then
+        if not exists (select from public.alembic_version) then
+            drop table public.alembic_version;
+        end if;
+    end if;
+end
+$$
+"""
+"""A downgrade to nothing leaves Alembic's own table, without a row."""
 _HOLDS_SOMETHING: LiteralString = """
 select to_regnamespace('todo_auth') is not null or exists (
     select from pg_catalog.pg_class as c
@@ -108,6 +120,7 @@ select exists (
 def _require_empty(connection: Connection) -> None:
     if one(connection, _IS_LOCKED, migrate.UPGRADE_LOCK):
         raise Refused("Somebody else is upgrading or restoring this database.")
+    connection.execute(_FORGET_DOWNGRADE)
     if one(connection, _HOLDS_SOMETHING):
         raise Refused(
             "The database is not empty.",
