@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import errno
 import functools
@@ -13,6 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from todo_cli import __version__
+from todo_cli.agent import client, place
 from todo_cli.commands import account, agent, tasks
 from todo_cli.commands.completion import COMPLETE_VARIABLE, ShellName, complete
 from todo_cli.commands.options import COMMON, TodoCommand, TodoGroup, current_run
@@ -208,6 +210,8 @@ def run(invocation: Invocation, databases: Databases | None = None) -> int:
             return complete(current, command_tree())
         code = _dispatch(current)
         invocation.stdout.flush()
+        if not current.is_guest:
+            _tell_missing_agent(current)
         return code
     except (ClosedPipe, BrokenPipeError):
         _forget_stdout(invocation)
@@ -226,6 +230,33 @@ def run(invocation: Invocation, databases: Databases | None = None) -> int:
         return lost.exit_code
     finally:
         current.close()
+
+
+def _tell_missing_agent(run: Run) -> None:
+    """Say once why there can be no agent. Where nothing can be written, say it on terminals."""
+    for data_dir in client.missed:
+        fault = place.fault(data_dir)
+        if fault is None or not _is_news(run, data_dir, fault):
+            continue
+        run.render.note(f"The agent, which makes commands fast, cannot run: {fault[0]}")
+        run.render.note(f"hint: {fault[1]} TODO_AGENT=0 does without the agent.")
+
+
+def _is_news(run: Run, data_dir: str, fault: tuple[str, str]) -> bool:
+    told = os.path.join(data_dir, "agent-fault")
+    try:
+        with open(told, encoding="utf-8") as file:
+            if file.read() == fault[0]:
+                return False
+    except (OSError, ValueError):
+        pass
+    if not place.foreign(data_dir):
+        with contextlib.suppress(OSError):
+            descriptor = os.open(told, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+            with open(descriptor, "w", encoding="utf-8") as file:
+                file.write(fault[0])
+            return True
+    return run.invocation.stderr.isatty()
 
 
 @functools.cache

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 from urllib.parse import quote
 
+from todo_cli.agent import place
 from todo_cli.errors import CredentialStoreError
 from todo_cli.values import StoreKind
 
@@ -224,6 +225,7 @@ class CredentialBook:
     def check(self, kind: StoreKind) -> None:
         """Raise `CredentialStoreError` where that store cannot keep anything now."""
         store = self._stores[kind]
+        _require_own_folder(self._index_file.parent)
         if isinstance(store, KeyringStore):
             store.check()
 
@@ -281,7 +283,9 @@ def _read_private(path: Path) -> str | None:
         raise _rubbish(str(path)) from error
     except OSError as error:
         raise CredentialStoreError(
-            f"{path} cannot be read.", hint="Remove it, and log in again: todo login"
+            f"{path} cannot be read: {error.strerror}.",
+            hint="Give the file and its folder back to yourself (chown), or set TODO_DATA_DIR to "
+            "another folder.",
         ) from error
     if os.name == "posix" and mode & 0o077:
         raise CredentialStoreError(
@@ -295,6 +299,7 @@ def _write_private(path: Path, text: str) -> None:
     """Write a file that only its owner can read, whole or not at all."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}")
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
+    _require_own_folder(path.parent)
     try:
         if not path.parent.is_dir():
             path.parent.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -304,4 +309,13 @@ def _write_private(path: Path, text: str) -> None:
             file.write(text)
         os.replace(temporary, path)
     except OSError as error:
-        raise CredentialStoreError(f"{path} cannot be written.") from error
+        raise CredentialStoreError(
+            f"{path} cannot be written: {error.strerror}.",
+            hint="Check the folder and the disk, or set TODO_DATA_DIR to another folder.",
+        ) from error
+
+
+def _require_own_folder(folder: Path) -> None:
+    """Raise where root would make files that the folder's owner cannot use."""
+    if os.name == "posix" and (found := place.foreign(str(folder))):
+        raise CredentialStoreError(found[0], hint=found[1])

@@ -481,12 +481,14 @@ def test_an_upgraded_program_gets_a_new_agent(home: AgentHome, tmp_path: Path) -
 
 
 def test_no_place_for_an_agent_is_no_error(home: AgentHome) -> None:
-    """As on a full or read-only disk: there the folder cannot be made."""
+    """It is told once, and each time by `todo agent status`."""
     home.data_dir.mkdir()
     home.agent_dir.write_text("in the way")
-    for _ in range(2):
-        answer = home.todo("list")
-        assert (answer.exit_code, answer.stderr) == (0, "")
+    told = home.todo("list")
+    assert (told.exit_code, "The agent, which" in told.stderr) == (0, True)
+    assert "not a folder" in json.loads(home.todo("agent", "status", "--json").stdout)["reason"]
+    answer = home.todo("list")
+    assert (answer.exit_code, answer.stderr) == (0, "")
     wait_until(lambda: not agents_of(home.data_dir))
 
 

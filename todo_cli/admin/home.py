@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from todo_cli.config import DEFAULT_TIMEOUT_SECONDS
 from todo_cli.credentials import Credential, RubbishCredential, file_store
 from todo_cli.database.embedded import EmbeddedServer, locked
+from todo_cli.database.embedded.files import check_data_folder, os_errors_as_sentences
 from todo_cli.database.target import EMBEDDED, connection_parameters
 from todo_cli.errors import EmbeddedServerError, SchemaNewer
 
@@ -69,7 +70,12 @@ class EmbeddedHome:
         return self._server.url
 
     def session_token(self) -> str | None:
-        """The token of who is logged in, or None where `prepare` has to be called first."""
+        """The token of who is logged in, or None where `prepare` has to be called first.
+
+        Raises:
+            EmbeddedServerError: the data folder is another user's, or cannot be read.
+        """
+        check_data_folder(self._data_dir)
         if _read(self._revision_file) != SCHEMA_HEAD:
             return None
         self._look_whose_socket_it_is()
@@ -93,7 +99,7 @@ class EmbeddedHome:
 
         The next command starts it again. One that was started by `todo db start` is left alone.
         """
-        if not self._on_demand_file.exists() or not self._server.is_running():
+        if not os.path.exists(self._on_demand_file) or not self._server.is_running():
             return False
         if self._has_clients():
             return False
@@ -101,7 +107,8 @@ class EmbeddedHome:
 
     def keep_running(self) -> None:
         """Somebody wants the server up: it is no longer stopped when it is not used."""
-        self._on_demand_file.unlink(missing_ok=True)
+        with os_errors_as_sentences():
+            self._on_demand_file.unlink(missing_ok=True)
 
     def _has_clients(self) -> bool:
         with self._connected() as connection:
@@ -191,11 +198,17 @@ def _read(path: Path) -> str | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as error:
-        raise EmbeddedServerError(f"{path} cannot be read.") from error
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise EmbeddedServerError(
+            f"{path} cannot be read: {reason}.",
+            hint="Give the file and its folder back to yourself (chown), or set TODO_DATA_DIR to "
+            "another folder.",
+        ) from error
 
 
 def _write(path: Path, text: str) -> None:
     """Write a file that only its owner can read, whole or not at all."""
+    check_data_folder(path.parent)
     temporary = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
     try:
         descriptor = os.open(
@@ -205,4 +218,7 @@ def _write(path: Path, text: str) -> None:
             file.write(text)
         os.replace(temporary, path)
     except OSError as error:
-        raise EmbeddedServerError(f"{path} cannot be written.") from error
+        raise EmbeddedServerError(
+            f"{path} cannot be written: {error.strerror}.",
+            hint="Check the folder and the disk, or set TODO_DATA_DIR to another folder.",
+        ) from error

@@ -35,6 +35,8 @@ _SPAWN = (
     " sys.path[:] = sys.argv[1].split(os.pathsep);"
     " from todo_cli.agent.server import main; main()"
 )
+missed: list[str] = []
+"""The data folder whose agent this call would have been for, if there is none."""
 _waiting: list[int] = []
 """Descriptors that the agent waits for the end of: they close when this process ends."""
 
@@ -53,6 +55,8 @@ def call(words: list[str]) -> int | None:
         payload = wire.pack_call(words, data_dir, _umask(), _environ())
         folder = os.open(".", getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY)
         connection = connect(data_dir)
+        if connection is None:
+            missed.append(data_dir)
         if connection is None or len(payload) > wire.LARGEST_REQUEST_BYTES:
             return None
         wire.send_request(connection, wire.RUN, payload, (0, 1, 2, folder))
@@ -171,6 +175,8 @@ def spawn(data_dir: str, name: str, *, at_once: bool = False) -> bool:
     folder = place.folder(data_dir)
     lock = listener = None
     try:
+        if place.foreign(data_dir):
+            return False
         place.make_folders(folder)
         lock = _lock(folder, name) if place.is_private(folder) else None
         if lock is None:

@@ -44,6 +44,57 @@ def folder(data_dir: str) -> str:
     return os.path.join(data_dir, "agent")
 
 
+def foreign(data_dir: str) -> tuple[str, str] | None:
+    """Why we must make no file in the data folder, and what to type; None if we may.
+
+    Root makes files only in its own folders, also where the data folder is still missing: `sudo`
+    may keep the user's HOME, and the user could not use what root makes there. Others may use a
+    folder of root's that root has opened to them.
+    """
+    me, path = os.geteuid(), data_dir
+    while not os.path.lexists(path) and path != os.path.dirname(path):
+        path = os.path.dirname(path)
+    try:
+        owner = os.stat(path).st_uid
+    except OSError:
+        return None
+    if owner == me or (me != 0 and (owner == 0 or path != data_dir)):
+        return None
+    hint = "Run todo as that user (without sudo), or set TODO_DATA_DIR to another folder."
+    return f"{path} belongs to {user(owner)}.", hint
+
+
+def fault(data_dir: str) -> tuple[str, str] | None:
+    """Why no agent can run for this data folder, and what to type; None if one can."""
+    if found := foreign(data_dir):
+        return found
+    path = folder(data_dir)
+    while not os.path.lexists(path):
+        path = os.path.dirname(path)
+    try:
+        found_status = os.lstat(path)
+        if path == folder(data_dir) and found_status.st_uid != os.geteuid():
+            owner = user(found_status.st_uid)
+            return f"{path} belongs to {owner}.", f"Remove it with: sudo rm -r '{path}'"
+        if path == folder(data_dir) and not is_private(path):
+            return f"{path} is not a folder that only you can open (mode 0700).", "Remove it."
+    except OSError:
+        pass
+    if not os.access(path, os.W_OK | os.X_OK):
+        return f"{path} cannot be written.", "Check the folder and the disk."
+    return None
+
+
+def user(uid: int) -> str:
+    """How messages name a user."""
+    import pwd  # not at the top: nearly no call needs it
+
+    try:
+        return f"the user {pwd.getpwuid(uid).pw_name} (uid {uid})"
+    except KeyError:
+        return f"the user with uid {uid}"
+
+
 def make_folders(folder: str) -> None:
     """Make a folder and those above it that are missing, open to us alone; others stay as is."""
     if os.path.isdir(folder):

@@ -31,6 +31,7 @@ _NOT_RUNNING: dict[str, Any] = {
     "commands": None,
     "memory_bytes": None,
     "database": None,
+    "reason": None,
 }
 
 app = typer.Typer(
@@ -52,7 +53,7 @@ def status(ctx: typer.Context) -> None:
     """
     run = current_run(ctx)
     info = _info(str(run.settings.data_dir))
-    _show(run, info, "The agent is running." if info["running"] else "No agent is running.")
+    _show(run, info, _status(info))
     if info["running"] and run.render.is_terminal:
         run.render.facts(_for_people(info, run.now()))
 
@@ -102,6 +103,14 @@ def restart(ctx: typer.Context) -> None:
     _show(run, info, f"A new agent has started (process {info['pid']}).")
 
 
+def _status(info: Mapping[str, Any]) -> str:
+    if info["running"]:
+        return "The agent is running."
+    if info["reason"]:
+        return f"No agent can run: {info['reason']}"
+    return "No agent is running."
+
+
 def _show(run: Run, info: Mapping[str, Any], sentence: str) -> None:
     """The agent's figures for programs; a sentence for people."""
     if run.render.is_terminal:
@@ -124,11 +133,13 @@ def _for_people(info: Mapping[str, Any], now: datetime) -> dict[str, Any]:
 
 
 def _info(data_dir: str) -> dict[str, Any]:
+    from todo_cli.agent import place
     from todo_cli.agent.peers import find
 
     peer = find(data_dir)
     if peer is None:
-        return _NOT_RUNNING
+        fault = place.fault(data_dir)
+        return {**_NOT_RUNNING, "reason": " ".join(fault) if fault else None}
     return {**_NOT_RUNNING, "running": True, **peer.info()}
 
 
@@ -146,9 +157,11 @@ def _started(data_dir: str) -> dict[str, Any]:
         _wait_until(lambda: peers.find(data_dir) is not None, START_SECONDS)
         found = _info(data_dir)
     if not found["running"]:
-        raise Refused(
-            "The agent does not start.", hint=f"Check the folder {place.folder(data_dir)}"
+        reason, hint = place.fault(data_dir) or (
+            "it does not start.",
+            f"Check the folder {place.folder(data_dir)} and the disk.",
         )
+        raise Refused(f"No agent can run: {reason}", hint=hint)
     return found
 
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from todo_cli.agent import place
 from todo_cli.errors import EmbeddedServerError
 
 SOCKET_NAME = ".s.PGSQL.5432"
@@ -40,13 +41,6 @@ def can_hold_socket(folder: Path) -> bool:
     return len(os.fsencode(folder / SOCKET_NAME)) <= SOCKET_PATH_MAX_BYTES
 
 
-def make_folders(folder: Path) -> None:
-    """Make a folder and those above it that are missing, open to us alone; others stay as is."""
-    for path in reversed((folder, *folder.parents)):
-        if not path.is_dir():
-            path.mkdir(mode=0o700, exist_ok=True)
-
-
 def make_private(folder: Path) -> None:
     """Make the socket's folder, or see that the one there is ours and closed to others."""
     with contextlib.suppress(FileExistsError):
@@ -67,6 +61,12 @@ def check_private(folder: Path) -> None:
         )
 
 
+def check_data_folder(folder: Path) -> None:
+    """Raise where the files that we would make are somebody else's to use."""
+    if found := place.foreign(str(folder)):
+        raise EmbeddedServerError(found[0], hint=found[1])
+
+
 def check_owner(path: Path, allowed: set[int]) -> None:
     """Raise when the path is there and belongs to somebody else."""
     try:
@@ -75,7 +75,7 @@ def check_owner(path: Path, allowed: set[int]) -> None:
         return
     if owner not in allowed:
         raise EmbeddedServerError(
-            f"{path} belongs to the user with uid {owner}.",
+            f"{path} belongs to {place.user(owner)}.",
             hint="Run todo as that user (without sudo), or set TODO_DATA_DIR to another folder.",
         )
 

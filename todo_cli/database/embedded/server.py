@@ -21,6 +21,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Final
 
+from todo_cli.agent import place
 from todo_cli.database.embedded import files, processes
 from todo_cli.database.embedded.runner import Runner, choose_runner, nobody
 from todo_cli.errors import EmbeddedServerError
@@ -155,7 +156,7 @@ class EmbeddedServer:
             if self._is_ready():
                 return False
             programs = binaries or files.wheel_programs()
-            files.make_folders(self._data_dir)
+            place.make_folders(str(self._data_dir))
             with self._locked():
                 if self._is_ready():
                     return False
@@ -184,6 +185,7 @@ class EmbeddedServer:
         with files.os_errors_as_sentences():
             if self._server_pid() is None:
                 return False
+            files.check_data_folder(self._data_dir)
             with self._locked():
                 pid = self._server_pid()
                 if pid is None:
@@ -208,7 +210,7 @@ class EmbeddedServer:
         would be possible, but root would be writing where the user can swap a file for a link.
         """
         me = os.geteuid()
-        files.check_owner(self._data_dir, {0, me})
+        files.check_data_folder(self._data_dir)
         files.check_owner(self._cluster, {me, nobody()[0]} if me == 0 else {me})
         self._has_cluster()
 
@@ -459,7 +461,8 @@ def locked(path: Path, *, hint: str | None = None) -> Iterator[None]:
         return True
 
     # Descriptors of Python are not inherited by other programs, so the server cannot keep it.
-    lock = files.open_private(path, os.O_RDWR)
+    with files.os_errors_as_sentences():
+        lock = files.open_private(path, os.O_RDWR)
     try:
         if not processes.wait_until(is_taken, LOCK_TIMEOUT_SECONDS):
             raise EmbeddedServerError(
