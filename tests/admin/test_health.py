@@ -96,6 +96,20 @@ BREAKS = {
     "policies       ": ["alter policy users_own on users using (true)"],
     "policies        ": ["drop policy users_own on users"],
     "policies         ": ["alter policy users_own on users to todo_app"],
+    "planner_statistics": ["alter table tasks alter column title set statistics 1"],
+    "planner_statistics ": ["alter table users add column phone text"],
+    "planner_statistics  ": ["alter table tasks alter column user_id set statistics 2"],
+    "planner_statistics   ": ["create statistics about on user_id, title from tasks"],
+    "planner_statistics    ": ["create index evil on users (upper(name))"],
+    "planner_statistics     ": [
+        "alter table users alter column email set statistics 1",
+        "analyze users",
+        "alter table users alter column email set statistics 0",
+    ],
+    "planner_statistics      ": [
+        "create table notes (body text)",
+        "grant select on notes to todo_app",
+    ],
     "missing_privileges": ["revoke update (title) on tasks from todo_app"],
     "missing_privileges ": ["revoke select on users from todo_app"],
     "missing_privileges  ": ["revoke usage on schema todo_auth from todo_app"],
@@ -161,6 +175,16 @@ WARNINGS = (
     "dead_rows_tasks",
     "dead_rows_tasks_archive",
 )
+
+
+@pytest.mark.parametrize("broken", [name for name in BREAKS if name.startswith("planner")])
+def test_the_hint_for_readable_statistics_removes_them(in_use: str, broken: str) -> None:
+    break_it(in_use, *BREAKS[broken], "analyze")
+    found = health.examine(in_use, now=lambda: datetime.now(UTC), limits=PATIENT)
+    (check,) = (one for one in found.checks if one.name == "planner_statistics")
+    assert check.hint is not None
+    break_it(in_use, check.hint, "analyze")
+    assert troubles(in_use) == {}
 
 
 def test_an_upgrade_brings_back_what_people_need(in_use: str, cli: Cli) -> None:

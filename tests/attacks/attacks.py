@@ -130,6 +130,140 @@ def _(alice: Attacker) -> str:
     return "plans name no value of others"
 
 
+@attack("spell addresses and titles by the planner's estimates, prefix by prefix")
+def _(alice: Attacker) -> str:
+    for table, column in (("users", "email"), ("tasks", "title"), ("tasks", "description")):
+        spelled = _spelled(alice, table, column)
+        alice.told += spelled
+        for text in spelled:
+            for whole in _values_of_bob(alice, table, column):
+                assert not whole.startswith(text[:4]), f"was spelled: {text!r} of {whole!r}"
+    return "the estimates are the same for every value"
+
+
+def _values_of_bob(alice: Attacker, table: str, column: str) -> list[str]:
+    whose = "id" if table == "users" else "user_id"
+    rows = alice.scene.as_owner(
+        f"select {column} from {table} where {whose} = %s",
+        alice.scene.bob.id,
+    )
+    return [value for (value,) in rows]
+
+
+def _spelled(alice: Attacker, table: str, column: str) -> list[str]:
+    """Where the estimate of `column < text` steps over a value, to as many letters as it tells.
+
+    Between two values of the histogram the estimate grows in proportion, and is a multiple of one
+    step exactly at a value.
+    """
+
+    def share(text: str) -> float:
+        (document,) = alice.connection.execute(
+            f"explain (format json) select 1 from {table} as t"  # names of the test
+            " join generate_series(1, 1000000000) as g"
+            f' on (t.{column} < %s collate "C" or g = 0), generate_series(1, 1000000000)',
+            (text,),
+            prepare=False,
+        ).fetchone() or ([],)
+        return float(document[0]["Plan"]["Plan Rows"])
+
+    letters = [chr(code) for code in range(32, 127)]
+    lowest, highest = share(""), share("~" * 30)
+    found = []
+    for step in range(1, 20):
+        level = lowest + (highest - lowest) * step / 20
+        text = ""
+        while len(text) < 12:
+            below = [letter for letter in letters if share(text + letter) <= level]
+            if not below:
+                break
+            text += below[-1]
+        found.append(text)
+    return found if highest > lowest else []
+
+
+@attack("compare estimates before and after somebody else's rows change")
+def _(alice: Attacker) -> str:
+    owner, carol = alice.scene.as_owner, alice.scene.carol.id
+    before = _estimates(alice)
+    for statement in (
+        "alter table tasks disable trigger user",
+        "update users set email = 'm' || email, name = 'M', image = 'm', created_at = '2001-01-01',"
+        " updated_at = '2001-01-01' where id = %s",
+        "update tasks set title = 'M ' || title, description = null, created_at = '2001-01-01',"
+        " updated_at = '2001-01-01' where user_id = %s",
+        "update tasks_archive set title = 'M', description = 'M', created_at = '2001-01-01',"
+        " updated_at = '2001-01-01', archived_at = '2001-01-01' where user_id = %s",
+        "alter table tasks enable trigger user",
+        "vacuum (full, analyze) users",
+        "vacuum (full, analyze) tasks",
+        "vacuum (full, analyze) tasks_archive",
+    ):
+        owner(statement, *([carol] if "%s" in statement else []))
+    after = _estimates(alice)
+    telling = [statement for statement in before if before[statement] != after[statement]]
+    owner("update users set email = substr(email, 2) where id = %s and email ~ '^m'", carol)
+    assert telling == []
+    return "no estimate on what they wrote, or when, changes"
+
+
+_SAMPLES = {
+    "text": ["''", "'a'", "'bob'", "'carol@example.org'", "'Carol 11'", "'M'", "'S'", "'~'"],
+    "uuid": ["'00000000-0000-0000-0000-000000000000'", "'80000000-0000-0000-0000-000000000000'"],
+    "timestamp with time zone": ["'2001-01-01'", "'2020-01-01'", "now()", "'2999-01-01'"],
+    "boolean": ["true"],
+    "bigint": ["-1", "10", "1000"],
+}
+_PROBES = [
+    "select 1 from {table} as t where t.{column} < {value}",
+    "select 1 from {table} as t where t.{column} = {value}",
+    "select 1 from {table} as t where t.{column} between {value} and {value}",
+    "select 1 from {table} as t where t.{column} is null",
+    "select 1 from {table} as t join generate_series(1, 1000000000) as g"
+    " on (t.{column} < {value} or g = 0)",
+    "select 1 from {table} as t join generate_series(1, 1000000000) as g"
+    " on (t.{column} = {value} or g = 0)",
+    "select 1 from {table} as t join (values ({value}::{kind}), ({value})) as v (x)"
+    " on t.{column} = v.x",
+    "select 1 from {table} as t join {table} as other on t.{column} = other.{column}",
+    "select 1 from {table} as t join {table} as other on t.{column} < other.{column}",
+    "select {column} from {table} where {column} > {value} group by {column}",
+    "select max({column}::text) from {table} where {column} > {value}",
+]
+
+
+def _estimates(alice: Attacker) -> dict[str, list[float]]:
+    """The rows that the planner expects, for questions on every column that may be read."""
+    columns = alice.run(
+        "select attrelid::regclass::text, attname, format_type(atttypid, atttypmod)"
+        " from pg_attribute where attnum > 0 and not attisdropped"
+        " and has_column_privilege(attrelid, attnum, 'select') and attrelid in ("
+        " select oid from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r')"
+    )
+    assert len(columns) > 20
+    probes = [
+        probe.format(table=table, column=column, kind=kind, value=value)
+        for table, column, kind in columns
+        for value in _SAMPLES[kind]
+        for probe in _PROBES
+    ]
+    explained = dict.fromkeys(probes, "explain (format json) ")
+    if alice.connection.info.server_version >= 160000:
+        explained |= {
+            f"select 1 from {table} where {column} < $1": "explain (generic_plan, format json) "
+            for table, column, _ in columns
+        }
+    return {
+        probe: sorted(_rows_expected(alice.run(f"{explain}{probe}")[0][0][0]["Plan"]))
+        for probe, explain in explained.items()
+    }
+
+
+def _rows_expected(plan: dict[str, Any]) -> list[float]:
+    below = [rows for child in plan.get("Plans", []) for rows in _rows_expected(child)]
+    return [plan["Plan Rows"], *below]
+
+
 @attack("catalogs: statistics, activity, roles, sources of functions")
 def _(alice: Attacker) -> str:
     alice.run("select * from pg_stats where schemaname in ('public', 'todo_auth')")

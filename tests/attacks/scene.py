@@ -29,6 +29,10 @@ select jsonb_build_object(
     'accounts', (
         select jsonb_agg(to_jsonb(a) order by a.id) from accounts as a where a.user_id = %(id)s
     ),
+    'archived', (
+        select jsonb_agg(to_jsonb(t) order by t.id) from tasks_archive as t
+        where t.user_id = %(id)s
+    ),
     'counters', (
         select jsonb_agg(to_jsonb(c)) from todo_auth.task_counters as c where c.user_id = %(id)s
     )
@@ -38,18 +42,19 @@ select jsonb_build_object(
 
 @dataclass
 class Scene:
-    """One database with two people in it. `url` is its superuser's, `role_url` for people."""
+    """One database with three people in it. `url` is its superuser's, `role_url` for people."""
 
     url: str
     role_url: str
     alice: Person
     bob: Person
+    carol: Person
     bobs_task: str
     secrets: list[str]
 
     @classmethod
     def make(cls, url: str) -> Scene:
-        alice, bob = sign_up(url, "alice"), sign_up(url, "bob")
+        alice, bob, carol = (sign_up(url, name) for name in ("alice", "bob", "carol"))
         stored = hash_password(PASSWORD_OF_BOB)
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute(
@@ -62,6 +67,16 @@ class Scene:
                 " select %s, 'Secret plan ' || n, 'Secret details'"
                 " from generate_series(1, 50) as n",
                 (bob.id,),
+            )
+            connection.execute(
+                "insert into tasks (user_id, title, description)"
+                " select %s, 'Carol ' || n, 'Of Carol' from generate_series(1, 20) as n",
+                (carol.id,),
+            )
+            connection.execute(
+                "insert into tasks_archive (id, user_id, title, completed, created_at, updated_at,"
+                " number) select gen_random_uuid(), id, 'Secret old ' || n, true, now(), now(), -n"
+                " from users, generate_series(1, 20) as n"
             )
             connection.execute(
                 "insert into tasks (user_id, title) select %s, 'Own ' || n"
@@ -80,7 +95,7 @@ class Scene:
             )
             connection.execute(f"drop role if exists {ROLE}".encode())
         secrets = ["Secret", bob.email, bob.token, stored, stored[:32], key.hex()]
-        return cls(url, grants.grant(url, ROLE), alice, bob, str(task), secrets)
+        return cls(url, grants.grant(url, ROLE), alice, bob, carol, str(task), secrets)
 
     def remove(self) -> None:
         grants.revoke(self.url, ROLE)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
@@ -14,6 +16,7 @@ from tests.support import older, server
 from tests.support.catalog import catalog_of
 from tests.support.people import sign_up
 from todo_cli.admin import migrate
+from todo_cli.admin.health import examine
 from todo_cli.database.session import IN_INDEX_ORDER, Database
 from todo_cli.errors import TaskNotFound
 from todo_cli.repository import TaskRepository
@@ -47,6 +50,95 @@ def test_an_owner_who_is_no_superuser_can_upgrade(older_url: str) -> None:
     url = older_url.replace("//todo@/postgres", "//plain@/owned")
     migrate.upgrade(url)
     migrate.downgrade(url, "base")
+
+
+VALUES_KEPT = """
+select tablename || '.' || attname from pg_stats
+where schemaname in ('public', 'todo_auth') and tablename <> 'alembic_version'
+"""
+KEPT = {
+    "users.id",
+    "sessions.user_id",
+    "tasks.user_id",
+    "tasks.number",
+    "tasks.completed",
+    "tasks.deleted_at",
+    "task_counters.user_id",
+}
+
+
+@pytest.fixture(params=["older", "newest"])
+def analyzed_url(
+    request: pytest.FixtureRequest, older_url: str, empty_database_url: str
+) -> Iterator[str]:
+    """A database of revision 0009, whose planner knows what people wrote."""
+    url = empty_database_url
+    if request.param == "older":
+        with psycopg.connect(older_url, autocommit=True) as connection:
+            connection.execute("create database analyzed")
+        url = older_url.replace("/postgres?", "/analyzed?")
+    migrate.upgrade(url, "0009")
+    sign_up(url, "gus")
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            "insert into tasks (user_id, title) select id, 'Plan ' || n"
+            " from users, generate_series(1, 300) as n"
+        )
+        connection.execute("analyze")
+        assert len(connection.execute(VALUES_KEPT).fetchall()) > 20
+    yield url
+    if request.param == "older":
+        with psycopg.connect(older_url, autocommit=True) as connection:
+            connection.execute("drop database analyzed with (force)")
+
+
+def test_the_planner_forgets_what_people_wrote(analyzed_url: str) -> None:
+    migrate.upgrade(analyzed_url)
+    with psycopg.connect(analyzed_url, autocommit=True) as connection:
+        for _ in range(2):
+            assert {name for (name,) in connection.execute(VALUES_KEPT)} == KEPT
+            connection.execute("analyze")
+        checks = "select count(*) from pg_constraint where contype = 'c' and not convalidated"
+        assert connection.execute(checks).fetchone() == (0,)
+
+
+def test_nobody_waits_for_an_upgrade_that_waits_for_a_reader(analyzed_url: str) -> None:
+    with (
+        psycopg.connect(analyzed_url) as reader,
+        psycopg.connect(analyzed_url, autocommit=True, options="-c lock_timeout=1s") as writer,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        reader.execute("select count(*) from tasks")
+        upgrading = pool.submit(migrate.upgrade, analyzed_url)
+        for number in range(20):
+            writer.execute(
+                f"insert into tasks (user_id, title) select id, '{number}' from users".encode()
+            )
+            time.sleep(0.05)
+        reader.rollback()
+        upgrading.result(timeout=60)
+        assert {name for (name,) in writer.execute(VALUES_KEPT)} == KEPT
+
+
+def test_a_view_does_not_stop_the_upgrade(older_url: str) -> None:
+    """Before PostgreSQL 18 a column that a view shows keeps its values; health names it."""
+    with psycopg.connect(older_url, autocommit=True) as connection:
+        connection.execute("create database viewed")
+    url = older_url.replace("/postgres?", "/viewed?")
+    migrate.upgrade(url, "0009")
+    with psycopg.connect(url, autocommit=True) as connection:
+        sign_up(url, "gus")
+        connection.execute("create view names as select name from users")
+        connection.execute("analyze")
+        migrate.upgrade(url)
+        assert ("users.name",) in connection.execute(VALUES_KEPT).fetchall()
+        found = examine(url, now=lambda: datetime.datetime.now(datetime.UTC)).checks
+        (check,) = (one for one in found if one.name == "planner_statistics")
+        assert "users.name" in check.value
+        connection.execute("drop view names")
+        assert check.hint is not None
+        connection.execute(check.hint.encode())
+        assert {name for (name,) in connection.execute(VALUES_KEPT)} <= KEPT
 
 
 def test_a_page_is_not_compiled(older_url: str, open_database: Callable[..., Database]) -> None:

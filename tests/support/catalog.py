@@ -9,7 +9,8 @@ import psycopg
 _QUERIES = {
     "columns": """
         select c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
-            pg_get_expr(d.adbin, d.adrelid), a.attacl::text
+            pg_get_expr(d.adbin, d.adrelid), a.attacl::text,
+            coalesce(a.attstattarget, -1)
         from pg_attribute as a
         join pg_class as c on c.oid = a.attrelid and c.relkind in ('r', 'v')
         join pg_namespace as n on n.oid = c.relnamespace

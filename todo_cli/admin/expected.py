@@ -136,6 +136,91 @@ FOUND_PRIVILEGES = """(
 )"""
 """Sub-selects, each a JSON array, for a larger statement."""
 
+KEPT_STATISTICS = {
+    ("users", "id"): 1,
+    ("*", "user_id"): 1,
+    ("*", "deleted_at"): 1,
+    ("tasks", "number"): -1,
+    ("tasks", "completed"): -1,
+    ("tasks_archive", "number"): -1,
+    ("tasks_archive", "completed"): -1,
+}
+"""The statistics targets of columns whose values the planner may keep, -1 for the server's default.
+All others are 0: `explain` shows what the planner knows to people whom the policies bind."""
+
+FOUND_STATISTICS = """(
+    select coalesce(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
+        'relation', c.oid::regclass::text, 'table', t.relname, 'is_expression', c.oid <> t.oid,
+        'column', a.attname,
+        'type', format_type(a.atttypid, a.atttypmod),
+        'target', coalesce(a.attstattarget, -1),
+        'has_values', exists (
+            select from pg_catalog.pg_stats as s
+            where s.schemaname = n.nspname and s.tablename = c.relname and s.attname = a.attname
+        )
+    ) order by c.oid::regclass::text, a.attnum), '[]')
+    from pg_catalog.pg_class as t
+    join pg_catalog.pg_namespace as n on n.oid = t.relnamespace
+    join pg_catalog.pg_class as c
+        on c.oid = t.oid or c.oid in (
+            select indexrelid from pg_catalog.pg_index
+            where indrelid = t.oid and indexprs is not null
+        )
+    join pg_catalog.pg_attribute as a on a.attrelid = c.oid
+    where n.nspname in ('public', 'todo_auth') and t.relkind in ('r', 'p', 'm', 'f')
+        and a.attnum > 0 and not a.attisdropped
+        and (
+            t.relrowsecurity
+            or has_any_column_privilege('todo_app', t.oid, 'select')
+        )
+        -- Of an index, its expressions only: a plain column uses the table's statistics.
+        and (
+            c.oid = t.oid
+            or 0 = (select indkey[a.attnum - 1] from pg_catalog.pg_index where indexrelid = c.oid)
+        )
+)"""
+"""A sub-select as those above: the columns of people's tables, and what the planner keeps of them.
+"""
+
+FOUND_EXTENDED_STATISTICS = """(
+    select coalesce(pg_catalog.jsonb_agg(e.oid::regclass::text || '.' || stxname order by 1), '[]')
+    from pg_catalog.pg_statistic_ext join pg_catalog.pg_class as e on e.oid = stxrelid
+    where e.relrowsecurity or has_any_column_privilege('todo_app', e.oid, 'select')
+)"""
+
+
+def readable_statistics(found: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """The columns that the planner keeps too many values of, each with a statement that mends it.
+
+    Of the rows of `FOUND_STATISTICS`.
+    """
+    named = []
+    for one in found:
+        target = _kept_target(one)
+        is_within = target == -1 or 0 <= one["target"] <= target
+        if not is_within or (target == 0 and one["has_values"]):
+            named.append((f"{one['relation']}.{one['column']}", _forget(one, target)))
+    return named
+
+
+def _kept_target(column: Mapping[str, Any]) -> int:
+    if column["is_expression"]:
+        return 0
+    name = column["column"]
+    return KEPT_STATISTICS.get((column["table"], name), KEPT_STATISTICS.get(("*", name), 0))
+
+
+def _forget(column: Mapping[str, Any], target: int) -> str:
+    relation, name = column["relation"], column["column"]
+    if column["is_expression"]:
+        return f"drop index {relation}"
+    set_target = f"alter table {relation} alter column {name} set statistics {target}"
+    if target:
+        return f"{set_target}; analyze {relation} ({name})"
+    # A change of type, even to the same one, removes the values that are there.
+    return f"{set_target}, alter column {name} type {column['type']}"
+
+
 _FOUND = f"""
 select pg_catalog.jsonb_build_object(
     'owner', pg_catalog.pg_get_userbyid(relowner), 'quoted', relowner::regrole::text,

@@ -454,6 +454,8 @@ select jsonb_build_object(
     ),
     'policies', {expected.FOUND_POLICIES},
     'privileges', {expected.FOUND_PRIVILEGES},
+    'statistics', {expected.FOUND_STATISTICS},
+    'extended_statistics', {expected.FOUND_EXTENDED_STATISTICS},
     'functions', (
         select coalesce(jsonb_agg(jsonb_build_object(
             'name', proname, 'definer', prosecdef, 'owner', pg_get_userbyid(proowner),
@@ -568,6 +570,7 @@ def schema_checks(connection: Connection) -> Iterator[Check]:
         "row_security", _unforced(facts), "lack row-level security", "todo db schema --format sql"
     )
     yield _policies(facts)
+    yield _statistics(facts)
     yield _app_role(facts)
     yield _listed(
         "missing_privileges",
@@ -659,6 +662,20 @@ def _policies(facts: dict[str, Any]) -> Check:
         "policies",
         [f"{table}.{name}" for table, name in names],
         "are not as expected",
+        "; ".join(hints),
+    )
+
+
+def _statistics(facts: dict[str, Any]) -> Check:
+    """Values of people's columns that `explain` would tell by its estimates."""
+    columns = expected.readable_statistics(facts["statistics"])
+    extended = facts["extended_statistics"]
+    hints = [hint for _, hint in columns]
+    hints += [f"drop statistics {name.rpartition('.')[2]}" for name in extended]
+    return _listed(
+        "planner_statistics",
+        [name for name, _ in columns] + extended,
+        "has values that explain tells to everybody",
         "; ".join(hints),
     )
 

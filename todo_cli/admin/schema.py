@@ -32,7 +32,8 @@ select jsonb_build_object(
                 select jsonb_agg(jsonb_build_object(
                     'name', attname, 'type', format_type(atttypid, atttypmod),
                     'nullable', not attnotnull,
-                    'default', pg_get_expr(adbin, adrelid)
+                    'default', pg_get_expr(adbin, adrelid),
+                    'statistics', nullif(attstattarget, -1)
                 ) order by attnum)
                 from pg_catalog.pg_attribute
                 left join pg_catalog.pg_attrdef on adrelid = attrelid and adnum = attnum
@@ -236,6 +237,11 @@ def _create_table(table: Description) -> str:
 
 def _defaults(table: Description) -> Iterator[str]:
     for column in table["columns"]:
+        if column["statistics"] is not None:
+            yield (
+                f"alter table {table['name']} alter column {column['name']} "
+                f"set statistics {column['statistics']}"
+            )
         if column["default"] is not None:
             yield (
                 f"alter table {table['name']} alter column {column['name']} "
