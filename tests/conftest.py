@@ -10,6 +10,7 @@ import io
 import itertools
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,18 @@ from todo_cli.repository import TaskRepository
 
 _CLEARED = ("TODO_", "XDG_", "DATABASE_URL", "PG", "NO_COLOR", "FORCE_COLOR", "CLICOLOR", "COLUMNS")
 _names = itertools.count(1)
+
+pytest_plugins = ["tests.support.time_limit"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def heeded_ctrl_c() -> None:
+    """Tests and the processes that they start heed SIGINT.
+
+    `nohup … &` starts the suite with SIGINT ignored, which every child inherits.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
