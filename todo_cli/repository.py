@@ -45,6 +45,7 @@ from todo_cli.values import (
     number_ranges,
     printable,
     require_few_enough,
+    require_few_patterns,
     uuid7,
 )
 
@@ -231,13 +232,19 @@ class TaskRepository:
         row = self._database.run(lambda session: session.execute(statement).one())
         return _TextPage(row.numbers or [], row.text or "", row.found or 0, size)
 
-    def get(self, refs: Sequence[TaskRef]) -> list[Task]:
+    def get(self, refs: Sequence[TaskRef], *, from_trash: bool = True) -> list[Task]:
         """The tasks that the references mean, in their order, from the trash as well.
 
+        Without `from_trash` a range means only those outside it.
+
         Raises:
-            TaskNotFound, AmbiguousTask: a reference does not mean exactly one task.
+            TaskNotFound: a reference means no task, or, without `from_trash`, one that lies there.
+            AmbiguousTask: a reference means several.
         """
-        return _in_order(refs, self._read(_lookup_statement(refs, Task)))
+        found = _in_order(refs, self._read(_lookup_statement(refs, Task, from_trash=from_trash)))
+        if not from_trash:
+            _refuse_trash(found)
+        return found
 
     def numbered(
         self, digits: str, state: TaskState, *, excluded: Sequence[int] = ()
@@ -280,8 +287,7 @@ class TaskRepository:
                 somebody else has changed them, and whether we have too cannot be told.
         """
         for _ in range(MOST_TOGGLES):
-            before = self.get(refs)
-            _refuse_trash(before)
+            before = self.get(refs, from_trash=False)
             tries, after = self._set_flipped(before)
             wanted = {task.id: not task.completed for task in before}
             if after and all(task.completed == wanted[task.id] for task in after):
@@ -451,9 +457,7 @@ class TaskRepository:
 
     def _explain(self, refs: Sequence[TaskRef], *, from_trash: bool = False) -> None:
         """Find out why nothing was changed, and raise it. The only second query there is."""
-        tasks = self.get(refs)
-        if not from_trash:
-            _refuse_trash(tasks)
+        self.get(refs, from_trash=from_trash)
 
 
 def _refuse_trash(tasks: Sequence[Task]) -> None:
@@ -467,32 +471,41 @@ def _refuse_trash(tasks: Sequence[Task]) -> None:
 
 def _flip_statement(before: Sequence[Task]) -> sa.Executable:
     """Flip all of the tasks, if each is still as it was read; else none."""
-    seen = _rows(
-        "seen",
-        id=([task.id for task in before], sa.Uuid()),
-        updated_at=([task.updated_at for task in before], sa.DateTime(timezone=True)),
+    seen = sorted(before, key=_id_of)
+    locked = _locked(_has_id([task.id for task in seen]))
+    # One comparison of two lists: a join would be by nested loops where there are no statistics.
+    seen_at = sa.bindparam(
+        None, [task.updated_at for task in seen], ARRAY(sa.DateTime(timezone=True))
     )
-    unchanged = sa.exists().where(
-        seen.c.id == _TASKS.c.id, seen.c.updated_at == _TASKS.c.updated_at
-    )
-    locked, locked_count = _locked(unchanged)
+    updated_at = sa.select(
+        sa.func.array_agg(aggregate_order_by(locked.c.updated_at, locked.c.id))
+    ).scalar_subquery()
     return (
         sa.update(Task)
-        .where(col(Task.id).in_(sa.select(locked.c.id)), locked_count == len(before))
+        .where(col(Task.id).in_(sa.select(locked.c.id)), updated_at == seen_at)
         .values(completed=sa.not_(col(Task.completed)))
         .returning(Task)
     )
 
 
-def _locked(fitting: sa.ColumnElement[bool]) -> tuple[sa.CTE, sa.ScalarSelect[int]]:
-    """The tasks that fit, locked before they are counted, and how many they are.
+def _locked(fitting: sa.ColumnElement[bool]) -> sa.CTE:
+    """The tasks that fit, locked, so that they can be counted.
 
     So it is all or nothing also where somebody else changes one of them at the same moment; in one
-    order, so that two of us do not wait for each other.
+    order, so that two of us do not wait for each other. One more than a command takes at most.
     """
-    ids = sa.select(_TASKS.c.id).where(fitting).order_by(_TASKS.c.id).with_for_update()
-    locked = ids.cte("locked")
-    return locked, sa.select(sa.func.count()).select_from(locked).scalar_subquery()
+    return (
+        sa.select(_TASKS.c.id, _TASKS.c.number, _TASKS.c.updated_at)
+        .where(fitting)
+        .order_by(_TASKS.c.id)
+        .limit(MAX_TASKS + 1)
+        .with_for_update()
+        .cte("locked")
+    )
+
+
+def _count_of(rows: sa.FromClause, *conditions: sa.ColumnElement[bool]) -> sa.ScalarSelect[int]:
+    return sa.select(sa.func.count()).select_from(rows).where(*conditions).scalar_subquery()
 
 
 def pattern_statements(*, number: int) -> list[tuple[str, sa.Executable]]:
@@ -520,8 +533,8 @@ def _insert_once(
 ) -> sa.Executable:
     """Insert what is not there yet, and answer all of it.
 
-    `not exists` comes before the insert's own conflict rule, so that a repeated try takes no
-    number: the trigger that counts fires before a conflict is seen.
+    What is there is left out before the insert's own conflict rule, so that a repeated try fires
+    no trigger for it.
     """
     draft = _rows(
         "draft",
@@ -530,9 +543,11 @@ def _insert_once(
         title=(titles, sa.Text()),
         description=(descriptions, sa.Text()),
     )
+    present = sa.select(_TASKS.c.id).where(_has_id(ids)).cte("present")
     missing = (
         sa.select(draft.c.id, draft.c.title, draft.c.description)
-        .where(~sa.exists().where(_TASKS.c.id == draft.c.id))
+        # Not `not exists`: that would be a join, by nested loops where there are no statistics.
+        .where(draft.c.id.not_in(sa.select(present.c.id)))
         .order_by(draft.c.position)
     )
     inserted = (
@@ -560,10 +575,7 @@ def _rows(
 
 
 def _has_id(ids: Sequence[UUID]) -> sa.ColumnElement[bool]:
-    has_id: sa.ColumnElement[bool] = _TASKS.c.id == sa.func.any(
-        sa.bindparam(None, ids, ARRAY(sa.Uuid))
-    )
-    return has_id
+    return _is_one_of(_TASKS.c.id, ids, sa.Uuid())
 
 
 def _is_meant(ref: TaskRef, of: Any) -> sa.ColumnElement[bool]:
@@ -574,108 +586,85 @@ def _is_meant(ref: TaskRef, of: Any) -> sa.ColumnElement[bool]:
 
 
 class _Named:
-    """References sorted by their kind, each once."""
+    """What references name, sorted by kind, each once.
+
+    Everything is a condition on a task by itself, never a join: the planner would join lists by
+    nested loops where it has no statistics yet, as after the first large `add`.
+    """
 
     def __init__(self, refs: Sequence[TaskRef]) -> None:
+        require_few_patterns(refs)
         self.numbers = sorted({ref.number for ref in refs if ref.number is not None})
-        self.uuids = list({ref.text: ref for ref in refs if ref.first is not None}.values())
-        bounds = {(ref.first_number, ref.last_number) for ref in refs}
+        self.uuids = sorted({ref.first for ref in refs if ref.first and ref.first == ref.last})
+        self.beginnings = sorted(
+            {(ref.first, ref.last) for ref in refs if ref.first and ref.last != ref.first}
+        )
         self.ranges = sorted(
-            (first, last) for first, last in bounds if first is not None and last is not None
+            {(ref.first_number, ref.last_number) for ref in refs if ref.first_number is not None}
         )
 
     @property
-    def is_single(self) -> bool:
-        return not self.ranges and len(self.numbers) + len(self.uuids) == 1
+    def is_one_task(self) -> bool:
+        count = len(self.numbers) + len(self.uuids) + len(self.beginnings)
+        return count == 1 and not self.ranges
 
     def has_number(self, of: Any) -> sa.ColumnElement[bool]:
-        return col(of.number) == sa.func.any(sa.bindparam(None, self.numbers, ARRAY(sa.BigInteger)))
+        return _is_one_of(of.number, self.numbers, sa.BigInteger())
 
-    def uuid_rows(self) -> sa.TableValuedAlias:
-        return _rows(
-            "uuid_ref",
-            ref=([ref.text for ref in self.uuids], sa.Text()),
-            first=([ref.first for ref in self.uuids], sa.Uuid()),
-            last=([ref.last for ref in self.uuids], sa.Uuid()),
-        )
+    def has_uuid(self, of: Any) -> sa.ColumnElement[bool]:
+        return _is_one_of(of.id, self.uuids, sa.Uuid())
 
-    def range_rows(self) -> sa.TableValuedAlias:
-        return _range_rows("number_range", self.ranges)
+    def beginnings_of(self, of: Any) -> list[sa.ColumnElement[bool]]:
+        """One condition for each beginning of a UUID."""
+        return [of.id.between(first, last) for first, last in self.beginnings]
 
-    def joined_range_rows(self) -> sa.TableValuedAlias:
-        """The same numbers in ranges that share none, so that a task is found once."""
-        joined: list[tuple[int, int]] = []
-        for first, last in self.ranges:
-            if joined and first <= joined[-1][1]:
-                joined[-1] = (joined[-1][0], max(last, joined[-1][1]))
-            else:
-                joined.append((first, last))
-        return _range_rows("joined_range", joined)
+    def ranges_of(self, of: Any) -> list[sa.ColumnElement[bool]]:
+        """One condition for each range."""
+        return [of.number.between(first, last) for first, last in self.ranges]
+
+    def fits_exactly(self, of: Any) -> list[sa.ColumnElement[bool]]:
+        """The conditions of the lists that are there."""
+        lists = [(self.numbers, self.has_number), (self.uuids, self.has_uuid)]
+        return [condition(of) for values, condition in lists if values]
+
+    def fits(self, of: Any) -> sa.ColumnElement[bool]:
+        conditions = [*self.fits_exactly(of), *self.beginnings_of(of), *self.ranges_of(of)]
+        return sa.or_(*conditions)
+
+    def are_all_in(self, rows: sa.CTE) -> sa.ColumnElement[bool]:
+        """That among the rows is one for each reference, or for a range one or more."""
+        of = rows.c
+        checks: list[sa.ColumnElement[bool]] = []
+        if self.numbers:
+            checks.append(_count_of(rows, self.has_number(of)) == len(self.numbers))
+        if self.uuids:
+            checks.append(_count_of(rows, self.has_uuid(of)) == len(self.uuids))
+        checks += [_count_of(rows, condition) == 1 for condition in self.beginnings_of(of)]
+        checks += [_count_of(rows, condition) >= 1 for condition in self.ranges_of(of)]
+        return sa.and_(*checks)
 
 
-def _range_rows(name: str, ranges: Sequence[tuple[int, int]]) -> sa.TableValuedAlias:
-    return _rows(
-        name,
-        first=([first for first, _ in ranges], sa.BigInteger()),
-        last=([last for _, last in ranges], sa.BigInteger()),
-    )
-
-
-def _matched(named: _Named, *, from_trash: bool) -> tuple[sa.CTE, sa.ColumnElement[bool]]:
-    """The tasks that are named, and whether each reference means exactly one, or, if it is a
-    range, at least one. (Of what a UUID's beginning fits, two are enough to know.)"""
-    there = [] if from_trash else [_TASKS.c.deleted_at.is_(None)]
-    branches: list[sa.Select[Any]] = []
-    holds: list[sa.ColumnElement[bool]] = []
-
-    def count(select_: sa.Select[Any]) -> sa.ScalarSelect[int]:
-        return sa.select(sa.func.count()).select_from(select_.subquery()).scalar_subquery()
-
-    if named.numbers:
-        numbered = sa.select(_TASKS.c.id).where(named.has_number(Task), *there).cte("numbered")
-        branches.append(sa.select(numbered.c.id))
-        holds.append(count(sa.select(numbered.c.id)) == len(named.numbers))
-    if named.uuids:
-        uuid_ref = named.uuid_rows()
-        fitting = (
-            sa.select(_TASKS.c.id)
-            .where(_TASKS.c.id.between(uuid_ref.c.first, uuid_ref.c.last), *there)
-            .limit(2)
-            .lateral("fitting")
-        )
-        by_uuid = sa.select(uuid_ref.c.ref, fitting.c.id).join(fitting, sa.true()).cte("by_uuid")
-        branches.append(sa.select(by_uuid.c.id))
-        holds.append(count(sa.select(by_uuid.c.id)) == len(named.uuids))
-        holds.append(count(sa.select(by_uuid.c.ref).distinct()) == len(named.uuids))
-    if named.ranges:
-        joined, each = named.joined_range_rows(), named.range_rows()
-        within = _TASKS.c.number.between(joined.c.first, joined.c.last)
-        branches.append(sa.select(_TASKS.c.id).join(joined, within).where(*there))
-        one = sa.exists().where(_TASKS.c.number.between(each.c.first, each.c.last), *there)
-        holds.append(count(sa.select(each.c.first).where(one)) == len(named.ranges))
-    matched = (
-        sa.union(*branches).cte("matched") if len(branches) > 1 else branches[0].cte("matched")
-    )
-    if named.ranges:
-        holds.append(count(sa.select(matched.c.id)) <= MAX_TASKS)
-    return matched, sa.and_(*holds)
+def _is_one_of(column: Any, values: Sequence[Any], type_: Any) -> sa.ColumnElement[bool]:
+    """One parameter, however many values: a statement takes 65,535 parameters."""
+    found: sa.ColumnElement[bool] = column == sa.func.any(sa.bindparam(None, values, ARRAY(type_)))
+    return found
 
 
 def _chosen(refs: Sequence[TaskRef], *, from_trash: bool) -> list[sa.ColumnElement[bool]]:
     """Conditions for the tasks that the references mean: for all, or else for none."""
     named = _Named(refs)
-    matched, all_matched = _matched(named, from_trash=from_trash)
-    fitting = _TASKS.c.id.in_(sa.select(matched.c.id))
-    if named.is_single:
-        return [fitting, all_matched]
+    fitting = named.fits(_TASKS.c)
     if not from_trash:
         fitting = sa.and_(fitting, _TASKS.c.deleted_at.is_(None))
-    locked, locked_count = _locked(fitting)
-    matched_count = sa.select(sa.func.count(matched.c.id.distinct())).scalar_subquery()
+    if named.is_one_task:  # two are enough to know that it means several
+        columns = (_TASKS.c.id, _TASKS.c.number)
+        found = sa.select(*columns).where(fitting).limit(2).cte("found")
+        return [_TASKS.c.id.in_(sa.select(found.c.id)), named.are_all_in(found)]
+    locked = _locked(fitting)
     return [
         _TASKS.c.id.in_(sa.select(locked.c.id)),
-        all_matched,
-        locked_count == matched_count,
+        named.are_all_in(locked),
+        _count_of(locked) <= MAX_TASKS,
     ]
 
 
@@ -692,7 +681,9 @@ def _update_statement(
     return sa.update(Task).where(*conditions).values(**changes).returning(Task, sa.func.now())
 
 
-def _lookup_statement(refs: Sequence[TaskRef], of: Any) -> sa.Executable:
+def _lookup_statement(
+    refs: Sequence[TaskRef], of: Any, *, from_trash: bool = True
+) -> sa.Executable:
     """What the references fit.
 
     Of each beginning of a UUID a few more than one, so that none crowds out another. Of the ranges
@@ -700,24 +691,15 @@ def _lookup_statement(refs: Sequence[TaskRef], of: Any) -> sa.Executable:
     """
     named = _Named(refs)
     columns = sa.inspect(of).selectable.c
-    branches: list[sa.Select[Any]] = []
-    if named.numbers:
-        branches.append(sa.select(*columns).where(named.has_number(of)))
-    if named.uuids:
-        uuid_ref = named.uuid_rows()
-        fitting = (
-            sa.select(*columns)
-            .where(col(of.id).between(uuid_ref.c.first, uuid_ref.c.last))
-            .order_by(col(of.number))
-            .limit(CANDIDATES_SHOWN + 1)
-            .lateral("fitting")
-        )
-        branches.append(sa.select(*fitting.c).select_from(uuid_ref).join(fitting, sa.true()))
+    branches = [sa.select(*columns).where(fitting) for fitting in named.fits_exactly(of)]
+    for fitting in named.beginnings_of(of):
+        some = sa.select(*columns).where(fitting).order_by(of.number).limit(CANDIDATES_SHOWN + 1)
+        branches.append(sa.select(*some.subquery().c))
     if named.ranges:
-        joined = named.joined_range_rows()
-        within = col(of.number).between(joined.c.first, joined.c.last)
-        rows = sa.select(*columns).join(joined, within).limit(MAX_TASKS + 1).subquery()
-        branches.append(sa.select(*rows.c))
+        within = sa.select(*columns).where(sa.or_(*named.ranges_of(of))).limit(MAX_TASKS + 1)
+        if not from_trash:
+            within = within.where(of.deleted_at.is_(None))
+        branches.append(sa.select(*within.subquery().c))
     found = sa.union(*branches) if len(branches) > 1 else branches[0]
     return sa.select(of).from_statement(found)
 

@@ -9,6 +9,7 @@ import os
 import re
 import time
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from enum import StrEnum
@@ -26,6 +27,8 @@ DEFAULT_LIMIT = 50
 MAX_TASKS = 200_000
 """How many tasks one command adds or changes: some seconds of one statement, and some hundred MB
 of memory here."""
+MAX_PATTERNS = 100
+"""How many ranges and beginnings of UUIDs one command takes: each is a condition of its own."""
 
 MAX_BIGINT = 2**63 - 1
 MAX_LIMIT = MAX_BIGINT - 1
@@ -126,6 +129,22 @@ def require_few_enough(count: int) -> None:
         raise InvalidInput(
             f"{count:,} tasks are too many at once; a command takes up to {MAX_TASKS:,}.",
             hint="Do it in several commands.",
+        )
+
+
+def require_few_patterns(refs: Sequence[TaskRef]) -> None:
+    """See that a command is not given more ranges than it takes.
+
+    Raises:
+        InvalidInput: there are more than `MAX_PATTERNS` of them.
+    """
+    patterns = {ref.text for ref in refs if ref.number is None and ref.first != ref.last}
+    patterns |= {ref.text for ref in refs if ref.first_number is not None}
+    if len(patterns) > MAX_PATTERNS:
+        raise InvalidInput(
+            f"{len(patterns):,} ranges and beginnings of UUIDs are too many at once; a command "
+            f"takes up to {MAX_PATTERNS}.",
+            hint="Give the tasks' numbers, or do it in several commands.",
         )
 
 

@@ -66,8 +66,8 @@ class CutAfterRead:
     def __init__(self, line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
         read = line.tasks.get
 
-        def get(refs: list[TaskRef]) -> object:
-            found = read(refs)
+        def get(refs: list[TaskRef], **options: bool) -> object:
+            found = read(refs, **options)
             line.neon.pooled.cut(before_server_message=1)
             monkeypatch.setattr(line.tasks, "get", read)
             return found
@@ -99,8 +99,8 @@ class TestToggle:
     ) -> None:
         read = line.tasks.get
 
-        def get(refs: list[TaskRef]) -> object:
-            found = read(refs)
+        def get(refs: list[TaskRef], **options: bool) -> object:
+            found = read(refs, **options)
             monkeypatch.setattr(line.tasks, "get", read)
             line.elsewhere.edit(ONE[0], {"title": "changed"})
             return found

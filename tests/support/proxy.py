@@ -118,6 +118,8 @@ class Stats:
     idle_flushes: int = 0
     """Flushes with nothing before them to flush. To a pooler one may look like a new transaction,
     that nothing ends."""
+    bytes_sent: int = 0
+    """Of messages, as the client sent them: without TLS, and without what opens a connection."""
     cuts: int = 0
     """Connections that a `cut` has ended, to tell a cut that came from one that never did."""
 
@@ -127,7 +129,7 @@ class Stats:
 
     def reset(self) -> None:
         self.connections = self.connection_round_trips = self.round_trips = self.cuts = 0
-        self.idle_flushes = 0
+        self.idle_flushes = self.bytes_sent = 0
         self.queries = []
 
 
@@ -650,6 +652,7 @@ class _Connection:
     def _count(self, message: _Message) -> None:
         self._proxy.stats.idle_flushes += self._dialogue.is_idle_flush(message.kind)
         self._proxy.stats.round_trips += self._dialogue.note_sent(message.kind)
+        self._proxy.stats.bytes_sent += len(message.raw)
         if (sql := message.sql) is not None:
             self._proxy.stats.queries.append(sql)
 

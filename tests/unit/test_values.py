@@ -68,6 +68,50 @@ def test_what_can_be_no_reference_is_refused(text: str) -> None:
         TaskRef.parse(text)
 
 
+@given(st.lists(st.integers(min_value=0, max_value=2**63 - 1), min_size=1, max_size=20))
+def test_a_comma_separates_references(numbers: list[int]) -> None:
+    refs = TaskRef.parse_several(",".join(map(str, numbers)))
+    assert [ref.number for ref in refs] == numbers
+
+
+@given(st.integers(min_value=0, max_value=10**12), st.integers(min_value=0, max_value=10**12))
+def test_two_numbers_and_a_dash_are_a_range(first: int, length: int) -> None:
+    (ref,) = TaskRef.parse_several(f"{first}-{first + length}")
+    assert (ref.first_number, ref.last_number) == (first, first + length)
+    assert (ref.number, ref.first) == (None, None)
+
+
+@pytest.mark.parametrize("text", ["12345678-1234", "12345678-", "12345678-1234-7"])
+def test_digits_that_begin_a_uuid_are_no_range(text: str) -> None:
+    """As a range they would descend."""
+    (ref,) = TaskRef.parse_several(text)
+    assert str(ref.first).startswith(text)
+    assert ref.first_number is None
+
+
+@pytest.mark.parametrize("text", ["1,", ",1", "1,,2", "5-3", "1-2-3", "3-", "-3", "1-x", "1-²"])
+def test_what_can_be_no_list_is_refused(text: str) -> None:
+    with pytest.raises(InvalidInput):
+        TaskRef.parse_several(text)
+
+
+@pytest.mark.parametrize("text", ["3-5", "1,2"])
+def test_where_one_task_is_meant_several_are_refused(text: str) -> None:
+    with pytest.raises(InvalidInput):
+        TaskRef.parse(text)
+
+
+@given(st.text(alphabet="0123456789abcdef-, "))
+def test_a_list_is_read_or_refused_never_a_crash(text: str) -> None:
+    try:
+        refs = TaskRef.parse_several(text)
+    except InvalidInput:
+        return
+    for ref in refs:
+        kinds = (ref.number, ref.first_number, ref.first)
+        assert sum(kind is not None for kind in kinds) == 1
+
+
 @given(st.text())
 def test_a_reference_is_read_or_refused_never_a_crash(text: str) -> None:
     try:
