@@ -24,6 +24,7 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 from sqlmodel import col
 
 from tests.support import maintenance, server
@@ -214,7 +215,7 @@ def _patterns(
 
 def _at_a_distance(report: Report, url: str, members: Sequence[Member]) -> None:
     """The specification's own limits, for somebody far away."""
-    folder = Path(url.partition("host=")[2])
+    folder = Path(str(conninfo_to_dict(url)["host"]))
     with WireProxy(upstream=UnixUpstream(folder)) as proxy:
         proxy.latency_seconds = DISTANCE_SECONDS
         with _connected(through(proxy, url)) as connection:

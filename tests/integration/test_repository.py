@@ -306,6 +306,43 @@ def test_stats_count_by_the_users_days(tasks: TaskRepository, database_url: str)
     assert tasks.stats(datetime.date(2026, 3, 10), 1, "UTC").streak_days == 1
 
 
+@pytest.mark.parametrize(
+    ("zone", "midnight"),
+    [
+        ("UTC", "2026-03-12 00:00+00"),
+        ("Asia/Kathmandu", "2026-03-12 00:00+05:45"),
+        ("America/St_Johns", "2026-03-12 00:00-02:30"),
+        ("Australia/Lord_Howe", "2026-03-12 00:00+11"),
+        ("<+0530>-05:30", "2026-03-12 00:00+05:30"),
+    ],
+)
+def test_a_day_begins_at_midnight_of_the_zone(
+    tasks: TaskRepository, database_url: str, zone: str, midnight: str
+) -> None:
+    add(tasks, "before", "at", "after")
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("alter table tasks disable trigger user")
+        connection.execute(
+            "update tasks set completed = true, created_at = at, completed_at = at from "
+            "(select %s::timestamptz + (number - 2) * interval '1 microsecond' as at, id "
+            "from tasks) as moved where moved.id = tasks.id",
+            (midnight,),
+        )
+    stats = tasks.stats(datetime.date(2026, 3, 12), 2, zone)
+    assert [(day.date.day, day.created, day.completed) for day in stats.by_day] == [
+        (11, 1, 1),
+        (12, 2, 2),
+    ]
+    assert (stats.streak_days, stats.median_hours_to_done) == (2, 0)
+
+
+def test_the_statistics_of_no_task(tasks: TaskRepository) -> None:
+    stats = tasks.stats(datetime.date(2026, 3, 12), 2, "UTC")
+    assert (stats.total, stats.pending, stats.completed, stats.trash) == (0, 0, 0, 0)
+    assert (stats.median_hours_to_done, stats.oldest_pending, stats.streak_days) == (None, None, 0)
+    assert [(day.created, day.completed) for day in stats.by_day] == [(0, 0), (0, 0)]
+
+
 def test_a_beginning_that_fits_many_hides_no_other_reference(tasks: TaskRepository) -> None:
     made = tasks.add([(f"{n}", None) for n in range(40)])
     shared = ref(str(made[0].id)[:6])
