@@ -16,9 +16,9 @@ from tests.admin.test_backup import back_up, bring_back
 from tests.admin.test_migrate import catalog
 from tests.admin.test_seed import rows
 from tests.support.maintenance import seed
+from tests.support.server import wheel_programs
 from todo_cli.admin import client_programs
 from todo_cli.admin import dump as dumps
-from todo_cli.database.embedded.files import wheel_programs
 from todo_cli.errors import Refused
 
 EVERYTHING = """

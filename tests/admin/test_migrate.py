@@ -16,8 +16,8 @@ from alembic import command
 from alembic.script import ScriptDirectory
 
 from tests.conftest import Cli
+from tests.support.server import wheel_programs
 from todo_cli.admin import migrate
-from todo_cli.database.embedded import files
 from todo_cli.repository import TaskRepository
 from todo_cli.values import TaskRef
 
@@ -42,7 +42,7 @@ def is_valid(url: str, index: str) -> object:
 
 def catalog(url: str) -> str:
     """The schema as pg_dump writes it, without its random session key."""
-    command = [str(files.wheel_programs() / "pg_dump"), "--schema-only", url]
+    command = [str(wheel_programs() / "pg_dump"), "--schema-only", url]
     dump = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     return "\n".join(line for line in dump.splitlines() if "restrict" not in line)
 
@@ -145,7 +145,7 @@ def test_a_long_index_build_is_told_of(empty_database_url: str) -> None:
 def test_the_printed_statements_make_the_same_schema(
     empty_database_url: str, database_url: str
 ) -> None:
-    psql = [str(files.wheel_programs() / "psql"), "-qX", "-v", "ON_ERROR_STOP=1"]
+    psql = [str(wheel_programs() / "psql"), "-qX", "-v", "ON_ERROR_STOP=1"]
     subprocess.run(
         [*psql, empty_database_url], input=migrate.upgrade_sql(), check=True, text=True,
         stdout=subprocess.DEVNULL,

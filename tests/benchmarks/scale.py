@@ -29,11 +29,11 @@ from sqlmodel import col
 
 from tests.support import maintenance, server
 from tests.support.proxy import UnixUpstream, WireProxy, through
+from tests.support.server import wheel_programs
 from todo_cli import repository
 from todo_cli.admin import migrate
 from todo_cli.admin.explain import TARGETS
 from todo_cli.database.dialect import TodoDialect
-from todo_cli.database.embedded.files import wheel_programs
 from todo_cli.database.session import IDENTITY, identity_values
 from todo_cli.models import Task
 from todo_cli.values import TaskQuery, TaskRef, TaskState

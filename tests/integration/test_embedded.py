@@ -16,8 +16,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from todo_cli.database.embedded import MAJOR, EmbeddedServer, files, processes, runner
+from tests.support.server import wheel_programs
+from todo_cli.database.embedded import EmbeddedServer, files, processes, runner
 from todo_cli.database.embedded import server as server_module
+from todo_cli.database.embedded.programs import MAJOR
 from todo_cli.errors import EmbeddedServerError
 
 PYTHONPATH = os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, sys.path)])
@@ -154,7 +156,7 @@ def test_stop_without_a_data_folder_makes_none(server: EmbeddedServer, folder: P
 
 
 def test_the_wheel_brings_the_expected_major() -> None:
-    program = files.wheel_programs() / "postgres"
+    program = wheel_programs() / "postgres"
     printed = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
     assert printed.stdout.split()[-1].split(".")[0] == str(MAJOR)
 
@@ -500,8 +502,9 @@ def test_waiting_for_the_lock_is_bounded(
 
 
 def test_another_major_version_is_refused_and_untouched(
-    folder: Path, server: EmbeddedServer
+    folder: Path, server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
     cluster = folder / "data/postgres"
     (cluster / "base").mkdir(parents=True)
     (cluster / "PG_VERSION").write_text("16\n")
@@ -509,9 +512,10 @@ def test_another_major_version_is_refused_and_untouched(
     with pytest.raises(EmbeddedServerError) as caught:
         server.start()
     assert caught.value.message == (
-        "The data folder was made by PostgreSQL 16; this program brings 18."
+        "Your tasks were made by PostgreSQL 16, and cannot be read by PostgreSQL 18, which is here."
     )
-    assert "TODO_DATA_DIR" in (caught.value.hint or "")
+    assert "TODO_POSTGRES" in (caught.value.hint or "")
+    assert "todo db backup" in (caught.value.hint or "")
     assert listing(folder) == before
 
 
@@ -574,7 +578,7 @@ finally:
 
 def copy_of_the_wheel(folder: Path) -> Path:
     """The programs where all users reach them; the libraries lie beside the package."""
-    package = files.wheel_programs().parents[1]
+    package = wheel_programs().parents[1]
     for part in (package, package.with_name(f"{package.name}.libs")):
         if part.exists():
             shutil.copytree(part, folder / part.name, symlinks=True)
@@ -595,7 +599,7 @@ def test_a_plain_user_needs_no_privilege(folder: Path, has_a_name: bool) -> None
     uid = (runner.nobody()[0] if has_a_name else 43210) if IS_ROOT else os.geteuid()
     if not has_a_name and not can_make_a_nameless_namespace(uid):
         pytest.skip("needs root, and user namespaces for plain users")
-    programs = files.wheel_programs()
+    programs = wheel_programs()
     if IS_ROOT:
         os.chown(folder, uid, uid)
         programs = copy_of_the_wheel(folder / "wheel")
@@ -652,7 +656,7 @@ def test_a_cluster_moves_between_the_two_ways_of_root(
 ) -> None:
     nobody = runner.nobody()[0]
     if not runner.works(
-        runner.runners_as_nobody()[0], files.wheel_programs(), folder, {"PATH": os.defpath}
+        runner.runners_as_nobody()[0], wheel_programs(), folder, {"PATH": os.defpath}
     ):
         pytest.skip("user namespaces are forbidden here")
     outside = folder / "outside"

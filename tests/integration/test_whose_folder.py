@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import older
 from tests.support.agent import ROOT, Answer, agents_of, wait_until
 from tests.support.people import Person
 
@@ -210,3 +211,14 @@ def test_a_disk_that_takes_nothing_is_one_sentence(
         mount, "agent", "status", "--json", become=become, TODO_DATA_DIR=str(folder / "new")
     )
     assert answer.exit_code == 0 and "Traceback" not in answer.stderr
+
+
+def test_a_plain_user_may_name_other_programs(shared: Shared) -> None:
+    programs = older.programs()
+    named = {"TODO_POSTGRES": str(programs)}
+    assert shared.user("add", "-q", "one", **named).stdout == "1\n"
+    assert int((shared.data_dir / "postgres/PG_VERSION").read_text()) == older.major(programs)
+    wait_until(lambda: json.loads(shared.user("agent", "status", "--json").stdout)["running"])
+    assert shared.user("add", "-q", "two", **named).stdout == "2\n"
+    assert shared.user("db", "backup", str(shared.home / "tasks.dump"), **named).exit_code == 0
+    assert shared.owners() == {USER}

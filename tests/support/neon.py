@@ -28,9 +28,10 @@ import pytest
 import trustme
 
 from tests.support.proxy import UnixUpstream, WireProxy
+from tests.support.server import wheel_programs
 from todo_cli.admin import migrate
 from todo_cli.database import embedded
-from todo_cli.database.embedded import EmbeddedServer, files, runner
+from todo_cli.database.embedded import EmbeddedServer, runner
 
 DOMAIN = "eu-central-1.aws.neon.tech"
 DIRECT_HOST = f"ep-quiet-lake-a1b2c3d4.{DOMAIN}"
@@ -167,7 +168,7 @@ def _pooler(folder: Path, server_socket_dir: Path, password: str) -> Iterator[No
     )
     (folder / "pgbouncer.ini").write_text(settings)
     # Like PostgreSQL, PgBouncer refuses to run as root.
-    as_whom = runner.choose_runner(files.wheel_programs(), folder, os.environ)
+    as_whom = runner.choose_runner(wheel_programs(), folder, os.environ)
     process = subprocess.Popen(
         [*as_whom.prefix, _pgbouncer(), "--quiet", str(folder / "pgbouncer.ini")],
         stdin=subprocess.DEVNULL,

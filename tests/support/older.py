@@ -19,12 +19,12 @@ def programs() -> Path:
         shown = subprocess.run(["pg_config", "--bindir"], check=True, capture_output=True)
         folders.append(Path(shown.stdout.decode().strip()))
     for folder in folders:
-        if (folder / "postgres").exists() and _major(folder) in SUPPORTED:
+        if (folder / "postgres").exists() and major(folder) in SUPPORTED:
             return folder
     pytest.fail("No server of PostgreSQL 15 to 17. On Debian: apt-get install postgresql")
 
 
-def _major(folder: Path) -> int:
+def major(folder: Path) -> int:
     shown = subprocess.run([folder / "postgres", "--version"], check=True, capture_output=True)
     found = re.search(r"\) (\d+)", shown.stdout.decode())
     return int(found[1]) if found else 0

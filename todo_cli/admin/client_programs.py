@@ -25,8 +25,7 @@ from psycopg.conninfo import make_conninfo
 
 from todo_cli.database import faults
 from todo_cli.database.connecting import CONNECT_TIMEOUT_SECONDS
-from todo_cli.database.embedded import MAJOR
-from todo_cli.database.embedded.files import wheel_programs
+from todo_cli.database.embedded import programs
 from todo_cli.database.target import connection_parameters, is_socket
 from todo_cli.errors import InvalidInput, Refused, TodoError
 
@@ -58,10 +57,11 @@ def program(
         TodoError: it ended with an error, in its own words, or it could not connect.
     """
     variables, address = access(url)
-    command = [str(wheel_programs() / name), *arguments]
+    found = programs.client_programs(environ)
+    command = [str(found.folder / name), *arguments]
     if address:
         command.append(f"--dbname={address}")
-    with tempfile.TemporaryFile() as said, preloading(url) as preloaded:
+    with tempfile.TemporaryFile() as said, preloading(url, found.major) as preloaded:
         running = subprocess.Popen(
             command,
             stdin=stdin or subprocess.DEVNULL,
@@ -143,16 +143,18 @@ class Preloading(NamedTuple):
 
 
 @contextmanager
-def preloading(url: str | None) -> Iterator[Preloading]:
+def preloading(url: str | None, major: int = programs.MAJOR) -> Iterator[Preloading]:
     """Have the loader take this process's libpq for a program that is started inside.
 
-    Not for a program that connects to nothing, or to a socket of this machine; nor on Windows,
-    whose loader looks beside the program first.
+    Not for a program that connects to nothing; nor on Windows, whose loader looks beside the
+    program first. To a socket of this machine a program of the newest `major` version connects by
+    its own; an older one does not know all parameters of `access`.
 
     Raises:
         Refused: it cannot be found, or is older than the programs.
     """
-    if url is None or is_socket(url) or os.name == "nt":
+    needs_none = url is None or (is_socket(url) and major == programs.MAJOR)
+    if needs_none or os.name == "nt":
         yield Preloading({}, ())
         return
     library = path()
@@ -176,11 +178,11 @@ def path() -> Path:
     Raises:
         Refused: it cannot be found, or is older than the programs, which would miss functions.
     """
-    if psycopg.pq.version() // 10_000 >= MAJOR:
+    if psycopg.pq.version() // 10_000 >= programs.MAJOR:
         with contextlib.suppress(AttributeError, OSError, TypeError):
             return _file_of_libpq()
     raise Refused(
-        f"This needs psycopg's own libpq of version {MAJOR} or newer.",
+        f"This needs psycopg's own libpq of version {programs.MAJOR} or newer.",
         hint="Install it with: pip install --upgrade 'psycopg[binary]'",
     )
 

