@@ -22,8 +22,8 @@ from tests.benchmarks.timing import medians, table
 from tests.support import server
 from tests.support.people import sign_up
 from tests.support.proxy import UnixUpstream, WireProxy, through
+from tests.support.server import wheel_programs
 from todo_cli.admin import migrate
-from todo_cli.database.embedded.files import wheel_programs
 
 FILL = """
 insert into tasks (user_id, number, title, description, completed, completed_at)
