@@ -59,6 +59,7 @@ _SALT = Call(
 )
 _SALT_OF = "select todo_auth.password_salt(%(email)s) as salt"
 _ATTEMPT = "select todo_auth.attempt_sign_in(%(email)s, %(key)s, %(token)s)"
+_ATTEMPT_CHANGE = "select todo_auth.attempt_password_change(%(key)s, %(token)s)"
 _FINISH = "select * from todo_auth.finish_sign_in(%(token)s, %(user_agent)s)"
 _CHANGE = "select * from todo_auth.change_password(%(token)s, %(hash)s)"
 _SIGN_UP = (
@@ -166,18 +167,23 @@ class Accounts:
     def change_password(self, current: str, new: str) -> None:
         """Change the password and end the account's other sessions. Two round trips.
 
+        Failures are counted for this session alone, so that nobody else can use them up.
+
         Raises:
             InvalidInput: the new password cannot be one.
-            WrongPassword, TooManyFailures: as for logging in; nothing was changed.
+            WrongPassword: nothing was changed.
+            TooManyFailures: ten within 15 minutes in this session; nothing was changed.
         """
         new_hash = hash_password(clean_password(new))
         own = only(self._database.call(_SALT))
         token = new_token()
-        attempt = _attempt(own["email"], current, own["salt"], token)
+        key = _key(current, own["salt"])
+        attempt = Call(_ATTEMPT_CHANGE, {"key": key, "token": token})
         change = Call(_CHANGE, {"token": token, "hash": new_hash})
         _settled(
             self._database.call(attempt, change, writes=True),
             wrong="The current password is wrong.",
+            closed="Too many wrong passwords in this session: it cannot change the password",
         )
 
 
@@ -241,15 +247,21 @@ def clean_password(text: str) -> str:
 
 
 def _attempt(email: str, password: str, salt: str, token: str) -> Call:
+    return Call(_ATTEMPT, {"email": email, "key": _key(password, salt), "token": token})
+
+
+def _key(password: str, salt: str) -> str:
     try:
-        key = derive_key(password, salt)
+        return derive_key(password, salt)
     except UnicodeEncodeError as error:
         raise InvalidInput("The password is not valid UTF-8.") from error
-    return Call(_ATTEMPT, {"email": email, "key": key, "token": token})
 
 
 def _settled(
-    rows: list[dict[str, Any]], *, wrong: str = "Wrong e-mail or password."
+    rows: list[dict[str, Any]],
+    *,
+    wrong: str = "Wrong e-mail or password.",
+    closed: str = "Too many wrong passwords for that address: it is closed",
 ) -> dict[str, Any]:
     """What the database told of an attempt, if it was right."""
     if not rows:
@@ -260,7 +272,7 @@ def _settled(
     if row["outcome"] == "closed":
         until = row["retry_at"]
         when = f"until {until.astimezone(UTC):%H:%M} UTC" if until else "for 15 minutes"
-        raise TooManyFailures(f"Too many wrong passwords for that address: it is closed {when}.")
+        raise TooManyFailures(f"{closed} {when}.")
     return row
 
 

@@ -7,6 +7,7 @@
     │   ├── EditConflict         somebody else changed the task meanwhile
     │   ├── RuleViolated         the database refused by a constraint or a privilege
     │   ├── AddressTaken         the e-mail address has an account already
+    │   ├── AccountNotFound      no account has the e-mail address
     │   ├── SessionNotFound      a reference fits no other session of this account
     │   ├── AmbiguousSession     a reference fits several
     │   ├── TokenFromEnvironment TODO_SESSION_TOKEN decides who is logged in
@@ -98,6 +99,11 @@ class AddressTaken(Refused):
     default_hint = "Log in with: todo login"
 
 
+class AccountNotFound(Refused):
+    code = "account_not_found"
+    default_hint = "Look for a mistake in the address."
+
+
 class SessionNotFound(Refused):
     code = "session_not_found"
     default_hint = "See them with: todo sessions"
@@ -166,7 +172,10 @@ class WrongPassword(NotLoggedIn):
 
 class TooManyFailures(NotLoggedIn):
     code = "too_many_failures"
-    default_hint = "The right password is refused as well until then."
+    default_hint = (
+        "The right password is refused as well until then. An administrator can end that with: "
+        "todo db unlock E-MAIL"
+    )
 
 
 class DatabaseLoginRefused(NotLoggedIn):

@@ -22,7 +22,7 @@ from tests.support.maintenance import in_silence, seed
 from tests.support.people import Person, sign_up
 from tests.support.proxy import UnixUpstream, WireProxy, through
 from tests.support.waiting import wait_until
-from todo_cli.admin import grants, health
+from todo_cli.admin import expected, grants, health
 from todo_cli.admin.backup import backup
 from todo_cli.admin.explain import RUNS
 from todo_cli.admin.health import CheckStatus, Limits
@@ -191,6 +191,8 @@ def test_an_upgrade_brings_back_what_people_need(in_use: str, cli: Cli) -> None:
     """Also after the owner did what takes away the most."""
     with psycopg.connect(in_use, autocommit=True) as connection:
         before = catalog_of(connection)
+        privileges = f"select {expected.FOUND_PRIVILEGES}".encode()
+        granted = connection.execute(privileges).fetchone()
         for statement in (
             "drop owned by todo_app",
             "drop policy tasks_own on tasks",
@@ -205,6 +207,7 @@ def test_an_upgrade_brings_back_what_people_need(in_use: str, cli: Cli) -> None:
         assert "Brought back: todo_app on table tasks: update (title)\n" in result.stderr
         assert troubles(in_use) == {}
         assert sorted(catalog_of(connection)["policies"]) == sorted(before["policies"])
+        assert connection.execute(privileges).fetchone() == granted
         assert "Brought back" not in cli("db", "upgrade").stderr
 
 

@@ -717,6 +717,31 @@ def _(alice: Attacker) -> str:
     return "the door closes, for the right password as well"
 
 
+@attack("lock somebody out: wrong passwords for the address, in the session, in one's own session")
+def _(alice: Attacker) -> str:
+    bob = alice.scene.bob
+    guess_in_session = "select todo_auth.attempt_password_change(%s, %s)"
+    for _ in range(12):
+        alice.run(_ATTEMPT, bob.email, "0" * 128, new_token())
+        alice.run(guess_in_session, "0" * 128, new_token())
+    ((salt,),) = alice.connection.execute(
+        "select todo_auth.password_salt(%s)", (bob.email,)
+    ).fetchall()
+    alice.be(bob.token)
+    token = new_token()
+    alice.run(guess_in_session, derive_key(PASSWORD_OF_BOB, salt), token)
+    stored = alice.scene.as_owner("select password from accounts where user_id = %s", bob.id)
+    change = "select outcome from todo_auth.change_password(%s, %s)"
+    alice.run("begin")
+    outcome = alice.connection.execute(change, (token, stored[0][0])).fetchall()
+    alice.run("rollback")
+    alice.scene.as_owner("delete from todo_auth.sign_in_attempts")
+    assert outcome == [("right",)], "Bob cannot change his password"
+    return (
+        "signing in is closed for 15 minutes; who has a session changes the password all the same"
+    )
+
+
 @attack("reuse one attempt for many guesses, or an attempt of another transaction")
 def _(alice: Attacker) -> str:
     email = alice.scene.bob.email

@@ -216,6 +216,38 @@ def test_the_password_is_changed(ada: Visitor) -> None:
     assert ada("passwd", "--password-stdin", stdin="one line\n").exit_code == 2
 
 
+def test_unlock_says_what_it_did(ada: Visitor, database_url: str) -> None:
+    unlock = ["db", "unlock", "ada@example.org"]
+    quiet = ada(*unlock)
+    assert (quiet.exit_code, quiet.stdout) == (0, "")
+    assert quiet.stderr.endswith("\nada@example.org was not locked; 0 failures are forgotten.\n")
+    assert quiet.stderr.startswith("Target: ")
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        for number in range(10):
+            token = f"{number}" * 43
+            connection.execute(
+                "select todo_auth.attempt_sign_in('ada@example.org', 'wrong', %s)", (token,)
+            )
+    locked = ada("login", "--email", "ada@example.org", "--password-stdin", stdin=PASSWORD)
+    assert locked.exit_code == 4
+    assert "todo db unlock E-MAIL" in locked.stderr
+    done = ada(*unlock, "--json")
+    assert done.exit_code == 0
+    assert json.loads(done.stdout) == {
+        "email": "ada@example.org",
+        "has_account": True,
+        "was_locked": True,
+        "failures": 10,
+    }
+    assert "ada@example.org was locked and can log in again." in done.stderr
+    again = ada("login", "--email", "ada@example.org", "--password-stdin", stdin=PASSWORD)
+    assert again.exit_code == 0
+    missing = ada("db", "unlock", "eve@example.org")
+    assert (missing.exit_code, missing.stdout) == (1, "")
+    assert "No account has the address eve@example.org; nothing was locked.\n" in missing.stderr
+    assert ada("db", "unlock", "not an address").exit_code == 2
+
+
 @pytest.mark.parametrize(
     "damage",
     [

@@ -32,6 +32,7 @@ COMMANDS: dict[str, list[list[str]]] = {
     "schema": [["schema", "--format", "sql"]],
     "grant": [["grant", "pooled_ada"], ["grant", "pooled_ada", "--revoke"]],
     "grants": [["grants"]],
+    "unlock": [["unlock", "alice@example.org"]],
     "cleanup": [["cleanup", "--yes"]],
     "restore": [["restore", "whole.dump"]],
 }

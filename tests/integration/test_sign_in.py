@@ -14,6 +14,8 @@ import pytest
 from tests.conftest import Postgres
 from tests.support.proxy import UnixUpstream, WireProxy
 from todo_cli.accounts import Accounts, derive_key, new_token
+from todo_cli.admin.connect import connected
+from todo_cli.admin.unlock import Unlocked, unlock
 from todo_cli.database.session import Call, Database
 from todo_cli.errors import AddressTaken, NotLoggedIn, TooManyFailures, WrongPassword
 
@@ -307,12 +309,86 @@ def test_changing_the_password_ends_the_other_sessions(place: Place, ada: str) -
     place.accounts().log_in(ADA, "battery staple")
 
 
+def fail_to_change(place: Place, token: str, times: int) -> None:
+    """Wrong keys in a session, without the time that deriving each one costs."""
+    database = place.open_database(place.url, token)
+    for _ in range(times):
+        values = {"key": "0" * 128, "token": new_token(), "hash": f"{'0' * 32}:{'0' * 128}"}
+        database.call(
+            Call("select todo_auth.attempt_password_change(%(key)s, %(token)s)", values),
+            Call("select * from todo_auth.change_password(%(token)s, %(hash)s)", values),
+        )
+
+
 def test_a_stolen_session_cannot_guess_the_password_either(place: Place, ada: str) -> None:
-    fail(place, ADA, 9)
+    fail_to_change(place, ada, 9)
     with pytest.raises(WrongPassword):
         place.accounts(ada).change_password("wrong password", "battery staple")
+    with pytest.raises(TooManyFailures, match="in this session"):
+        place.accounts(ada).change_password(PASSWORD, "battery staple")
+
+
+def test_a_session_changes_the_password_while_its_address_is_locked(place: Place, ada: str) -> None:
+    fail(place, ADA, 10)
+    with pytest.raises(TooManyFailures):
+        place.accounts().log_in(ADA, PASSWORD)
+    place.accounts(ada).change_password(PASSWORD, "battery staple")
+    # The failures were made against the old password.
+    place.accounts().log_in(ADA, "battery staple")
+
+
+def test_a_locked_session_locks_no_other_and_not_the_address(place: Place, ada: str) -> None:
+    fail_to_change(place, ada, 10)
+    _, other = place.accounts().log_in(ADA, PASSWORD)
     with pytest.raises(TooManyFailures):
         place.accounts(ada).change_password(PASSWORD, "battery staple")
+    place.accounts(other).change_password(PASSWORD, "battery staple")
+
+
+def test_an_older_program_still_changes_the_password(place: Place, ada: str) -> None:
+    """It makes the attempt as for signing in."""
+    salt = place.call("select todo_auth.password_salt(%(e)s) as salt", e=ADA)[0]["salt"]
+    values = {
+        "email": ADA,
+        "key": derive_key(PASSWORD, salt),
+        "token": new_token(),
+        "hash": f"{'0' * 32}:{'0' * 128}",
+    }
+    (row,) = place.open_database(place.url, ada).call(
+        Call("select todo_auth.attempt_sign_in(%(email)s, %(key)s, %(token)s)", values),
+        Call("select * from todo_auth.change_password(%(token)s, %(hash)s)", values),
+    )
+    assert row["outcome"] == "right"
+
+
+@pytest.mark.parametrize("lock", [fail, fail_to_change])
+def test_an_administrator_unlocks_an_account(
+    place: Place, ada: str, lock: Callable[[Place, str, int], None]
+) -> None:
+    lock(place, ADA if lock is fail else ada, 10)
+    with connected(place.url) as connection:
+        assert unlock(connection, "ADA@example.org") == Unlocked(ADA, True, True, 10)
+        assert unlock(connection, ADA) == Unlocked(ADA, True, False, 0)
+        assert unlock(connection, "eve@example.org") == Unlocked("eve@example.org", False, False, 0)
+    place.accounts().log_in(ADA, PASSWORD)
+    place.accounts(ada).change_password(PASSWORD, "battery staple")
+
+
+def test_unlocking_leaves_others_locked(place: Place, ada: str) -> None:
+    place.accounts().register("bob@example.org", "Bob", PASSWORD)
+    fail(place, ADA, 10)
+    fail(place, "bob@example.org", 10)
+    with connected(place.url) as connection:
+        unlock(connection, ADA)
+    with pytest.raises(TooManyFailures):
+        place.accounts().log_in("bob@example.org", PASSWORD)
+
+
+def test_an_address_without_an_account_is_unlocked_too(place: Place) -> None:
+    fail(place, "nobody@example.org", 10)
+    with connected(place.url) as connection:
+        done = unlock(connection, "nobody@example.org")
+    assert done == Unlocked("nobody@example.org", False, True, 10)
 
 
 def test_a_session_is_pushed_on_once_a_day_when_used(place: Place, ada: str) -> None:

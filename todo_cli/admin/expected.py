@@ -71,6 +71,7 @@ POLICIES = [
 ]
 
 FUNCTIONS = (
+    "attempt_password_change",
     "attempt_sign_in",
     "change_password",
     "current_user_id",

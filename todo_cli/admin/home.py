@@ -22,7 +22,7 @@ from todo_cli.errors import EmbeddedServerError, SchemaNewer
 if TYPE_CHECKING:
     from todo_cli.database.connecting import Connection
 
-SCHEMA_HEAD = "0010"
+SCHEMA_HEAD = "0011"
 """The newest revision of `migrations/`: known here so that a command need not import Alembic. A
 test compares the two."""
 

@@ -12,7 +12,7 @@ import typer
 
 from todo_cli.commands.options import TodoCommand, TodoGroup, current_run
 from todo_cli.context import confirming
-from todo_cli.errors import InvalidInput
+from todo_cli.errors import AccountNotFound, InvalidInput
 
 if TYPE_CHECKING:
     from todo_cli.admin.connect import Connection
@@ -580,6 +580,40 @@ def list_grants(ctx: typer.Context) -> None:
     target = named_target(run)
     names = grants.granted(target.url, timeout_seconds=run.settings.timeout_seconds)
     run.database_render.rows([{"role": name} for name in names])
+
+
+@db.command(cls=TodoCommand)
+def unlock(
+    ctx: typer.Context,
+    email: Annotated[str, typer.Argument(metavar="E-MAIL", show_default=False)],
+) -> None:
+    """Let an account log in at once that too many wrong passwords have locked.
+
+    It forgets the failures of the last half hour. Passwords and sessions stay as they are.
+
+    \b
+    Examples:
+      todo db unlock ada@example.org
+      todo db unlock ada@example.org --json
+    """
+    from dataclasses import asdict
+
+    from todo_cli.admin.unlock import unlock as unlocked
+
+    run = current_run(ctx)
+    with _connected(run) as connection:
+        done = unlocked(connection, email)
+    if not done.has_account and not done.failures:
+        raise AccountNotFound(f"No account has the address {done.email}; nothing was locked.")
+    run.render.note(
+        f"{done.email} was locked and can log in again."
+        if done.was_locked
+        else f"{done.email} was not locked; {done.failures} failures are forgotten."
+    )
+    if not done.has_account:
+        run.render.note("No account has that address.")
+    if run.options.json:
+        run.database_render.facts(asdict(done))
 
 
 def named_target(run: Run, *, prepare: bool = True) -> Target:
