@@ -86,8 +86,7 @@ begin
         -- Attempts that were made with the old password are worth nothing any more.
         delete from todo_auth.sign_in_attempts as a
         using public.users as u
-        where u.id = me
-            and {attempts}
+        where u.id = me and {attempts}
             and a.token_digest <> sha256(convert_to(change_password.token, 'UTF8'));
     end if;
     return query select settled.outcome, settled.retry_at where settled.outcome is not null;
