@@ -15,12 +15,14 @@ from tests.migrations.test_revisions import REVISIONS
 from tests.support import older, server
 from tests.support.catalog import catalog_of
 from tests.support.people import sign_up
+from todo_cli import repository
 from todo_cli.admin import migrate
 from todo_cli.admin.health import examine
 from todo_cli.database.session import IN_INDEX_ORDER, Database
+from todo_cli.documents import compact_json, task_document, task_record
 from todo_cli.errors import TaskNotFound
 from todo_cli.repository import TaskRepository
-from todo_cli.values import TaskQuery, TaskRef
+from todo_cli.values import SortKey, TaskQuery, TaskRef
 
 
 @pytest.fixture(scope="module")
@@ -166,3 +168,23 @@ def test_people_see_their_own(older_url: str, open_database: Callable[..., Datab
     assert alice.toggle([TaskRef.parse("1")])[0].completed
     assert alice.stats(datetime.date(2026, 1, 1), 7, "Europe/Berlin").completed == 1
     assert alice.trash([TaskRef.parse("1")])[0].deleted_at is not None
+
+
+@pytest.mark.parametrize("sort", list(SortKey))
+def test_lists_are_written_alike(
+    older_url: str,
+    open_database: Callable[..., Database],
+    monkeypatch: pytest.MonkeyPatch,
+    sort: SortKey,
+) -> None:
+    monkeypatch.setattr(repository, "PAGE_TASKS", 3)
+    monkeypatch.setattr(repository, "SORTED_PAGE_TASKS", 2)
+    migrate.upgrade(older_url)
+    tasks = TaskRepository(open_database(older_url, sign_up(older_url, f"by-{sort}").token))
+    tasks.add([(title, "two\nlines\tand \\") for title in ("b", "a", "Ä", '"', "e", "f", "g", "h")])
+    query = TaskQuery(sort=sort)
+    read = tasks.page(query).tasks
+    documents = "\n".join(page for page in tasks.documents(query) if page)
+    assert documents == "\n".join(compact_json(task_document(task)) for task in read)
+    records = "\n".join(page for page in tasks.records(query) if page)
+    assert records == "\n".join(task_record(task) for task in read)

@@ -18,8 +18,8 @@ from tests.support.people import sign_up
 from tests.support.sizes import Answer, Way, walk
 
 SIZES = [1, 100, 10_000]
-TASKS_A_ROUND_TRIP = 2_000
-"""A list that is streamed asks for so many at once."""
+TASKS_A_ROUND_TRIP = 10_000
+"""A list that is written out whole is read in pages of so many."""
 BYTES_A_TASK = 250
 BYTES_A_COMMAND = 6_000
 TIMEOUT = "60"
