@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from todo_cli.accounts import Accounts
-    from todo_cli.admin.home import EmbeddedHome
     from todo_cli.credentials import CredentialBook
     from todo_cli.database.session import Database, Waiting
     from todo_cli.database.target import Target
+    from todo_cli.local import EmbeddedHome
     from todo_cli.render_database import DatabaseRenderer
     from todo_cli.repository import TaskRepository
     from todo_cli.values import Account, StoreKind
@@ -378,7 +378,7 @@ class Run:
 
     @cached_property
     def home(self) -> EmbeddedHome:
-        from todo_cli.admin.home import EmbeddedHome
+        from todo_cli.local import EmbeddedHome
 
         return EmbeddedHome(self.settings.data_dir, self.invocation.environ)
 

@@ -13,7 +13,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlmodel import Field, SQLModel
 
-from todo_cli.values import uuid7
+from todo_cli.ids import uuid7
 
 METADATA = SQLModel.metadata
 METADATA.naming_convention = {

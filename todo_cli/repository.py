@@ -31,6 +31,7 @@ from todo_cli.errors import (
     EditConflict,
     TaskNotFound,
 )
+from todo_cli.ids import uuid7
 from todo_cli.models import ArchivedTask, Task
 from todo_cli.values import (
     DEFAULT_LIMIT,
@@ -46,7 +47,6 @@ from todo_cli.values import (
     printable,
     require_few_enough,
     require_few_patterns,
-    uuid7,
 )
 
 PAGE_TASKS = 10_000

@@ -15,9 +15,11 @@ validated, in the same statement, and validated afterwards without a lock that a
 
 from __future__ import annotations
 
-from alembic import op
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from todo_cli.admin.concurrent import autocommit
+import sqlalchemy as sa
+from alembic import op
 
 revision = "0010"
 down_revision = "0009"
@@ -153,3 +155,39 @@ def upgrade() -> None:
 def downgrade() -> None:
     for table in KEPT:
         op.execute(SET_TARGETS.format(table=table, kept="", target=-1))
+
+
+@contextmanager
+def autocommit() -> Iterator[None]:
+    """Commit each statement by itself, as Alembic's own block does.
+
+    When the connection is lost inside that block, it fails to commit at its end and hides the
+    reason. Here the reason is raised.
+    """
+    lost: sa.exc.DBAPIError | None = None
+    try:
+        with op.get_context().autocommit_block():
+            try:
+                with _patiently():
+                    yield
+            except sa.exc.DBAPIError as error:
+                lost = error
+                raise
+    except sa.exc.PendingRollbackError:
+        if lost is None:
+            raise
+        raise lost from None
+
+
+@contextmanager
+def _patiently() -> Iterator[None]:
+    """Wait for locks as long as it takes: nobody has to wait behind these statements.
+
+    A build that gave up after a second would begin anew, while an old transaction goes on.
+    """
+    is_online = not op.get_context().as_sql
+    if is_online:
+        op.execute("set lock_timeout = 0")
+    yield
+    if is_online:
+        op.execute("reset lock_timeout")

@@ -18,13 +18,13 @@ import trustme
 
 from tests.support import encrypted
 from tests.support.encrypted import EncryptedServer
-from todo_cli.admin.home import EmbeddedHome
 from todo_cli.database import connecting
 from todo_cli.database.connecting import Deadline
 from todo_cli.database.embedded import EmbeddedServer
 from todo_cli.database.faults import translation
 from todo_cli.database.target import connection_parameters
 from todo_cli.errors import TodoError
+from todo_cli.local import EmbeddedHome
 
 PASSWORD = "s3cret-of-nobody"
 CLEAR_TEXT = struct.pack("!ci i", b"R", 8, 3)

@@ -14,8 +14,9 @@ from tests.support.people import Person
 from tests.support.waiting import count_blocked, wait_until
 from todo_cli.database.session import Database
 from todo_cli.errors import AmbiguousTask, EditConflict, NotLoggedIn, SchemaBehind, TaskNotFound
+from todo_cli.ids import uuid7
 from todo_cli.repository import MAX_SUGGESTIONS, TaskRepository
-from todo_cli.values import SortKey, TaskQuery, TaskRef, TaskState, uuid7
+from todo_cli.values import SortKey, TaskQuery, TaskRef, TaskState
 
 ALL = TaskQuery(state=TaskState.ALL)
 

@@ -64,8 +64,8 @@ def test_a_running_embedded_database_is_used_without_its_library(
     tmp_path: Path, postgres: Postgres
 ) -> None:
     """A data folder as the first command leaves it, beside a server that runs."""
-    from todo_cli.admin.home import SCHEMA_HEAD
     from todo_cli.database.embedded import EmbeddedServer
+    from todo_cli.database.revision import SCHEMA_HEAD
 
     data_dir = Path(os.environ["HOME"]) / "data"
     server = EmbeddedServer(data_dir, {})

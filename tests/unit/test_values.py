@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from todo_cli.errors import InvalidInput
+from todo_cli.ids import uuid7
 from todo_cli.values import (
     DESCRIPTION_MAX_LENGTH,
     TITLE_MAX_LENGTH,
@@ -17,7 +18,6 @@ from todo_cli.values import (
     clean_description,
     clean_title,
     printable,
-    uuid7,
 )
 
 UUIDS = st.uuids()

@@ -25,9 +25,9 @@ from sqlalchemy.schema import CreateIndex
 from todo_cli.admin import expected
 from todo_cli.admin.connect import MAINTENANCE, OWNER_HINT, Connection, connected, one
 from todo_cli.admin.explain import TARGETS, Explained, best_plans
-from todo_cli.admin.home import SCHEMA_HEAD
 from todo_cli.admin.target import is_pooled
 from todo_cli.database.dialect import TodoDialect
+from todo_cli.database.revision import SCHEMA_HEAD
 from todo_cli.database.session import IDENTITY, identity_values
 from todo_cli.errors import SchemaBehind
 from todo_cli.models import METADATA

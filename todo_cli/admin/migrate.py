@@ -1,4 +1,4 @@
-"""Running the migrations. The only room, with the helper beside it, that imports Alembic."""
+"""Running the migrations. The only module that imports Alembic, apart from the migrations."""
 
 from __future__ import annotations
 

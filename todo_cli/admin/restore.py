@@ -27,8 +27,8 @@ from todo_cli.admin.connect import (
     tidy,
 )
 from todo_cli.admin.dump import Manifest, TableRows
-from todo_cli.admin.home import SCHEMA_HEAD
 from todo_cli.config import DEFAULT_TIMEOUT_SECONDS
+from todo_cli.database.revision import SCHEMA_HEAD
 from todo_cli.errors import Refused
 
 

@@ -46,7 +46,7 @@ MOST_MEMORY_BYTES = 140 * 1024 * 1024
 """An agent that has grown so large makes room for a fresh one when its runs are over."""
 WARM_MODULES = (
     *("rich.console", "rich.table", "rich.text", "zoneinfo"),
-    *("todo_cli.admin.home", "todo_cli.agent.streams", "todo_cli.repository"),
+    *("todo_cli.local", "todo_cli.agent.streams", "todo_cli.repository"),
 )
 """What the commands of every day import; the rest is imported when somebody needs it."""
 MEMORY_CHECK_COMMANDS = 64
@@ -314,7 +314,7 @@ class Agent:
         }
 
     def _database_label(self) -> str | None:
-        from todo_cli.admin.home import EmbeddedHome
+        from todo_cli.local import EmbeddedHome
 
         url = self.databases.last_url
         if url is None:
@@ -417,7 +417,7 @@ class Agent:
         return [n for n in os.listdir(self._folder) if n.endswith(".sock") and n != mine]
 
     def _stop_embedded_server(self) -> None:
-        from todo_cli.admin.home import EmbeddedHome
+        from todo_cli.local import EmbeddedHome
 
         with contextlib.suppress(TodoError, OSError):
             EmbeddedHome(Path(self._data_dir), os.environ).stop_if_unused()

@@ -1,4 +1,4 @@
-"""The embedded database as a person's home: made, migrated, and logged in without a question.
+"""The embedded database of one person: made, migrated, and logged in without a question.
 
 The first command does the work; every later one reads two small files and connects.
 """
@@ -16,15 +16,12 @@ from todo_cli.config import DEFAULT_TIMEOUT_SECONDS
 from todo_cli.credentials import Credential, RubbishCredential, file_store
 from todo_cli.database.embedded import EmbeddedServer, locked
 from todo_cli.database.embedded.files import check_data_folder, os_errors_as_sentences
+from todo_cli.database.revision import SCHEMA_HEAD
 from todo_cli.database.target import EMBEDDED, connection_parameters
 from todo_cli.errors import EmbeddedServerError, SchemaNewer
 
 if TYPE_CHECKING:
     from todo_cli.database.connecting import Connection
-
-SCHEMA_HEAD = "0011"
-"""The newest revision of `migrations/`: known here so that a command need not import Alembic. A
-test compares the two."""
 
 LOCAL_EMAIL = "local@todo.invalid"
 """The address of the local account. `.invalid` is reserved (RFC 2606): it is nobody's."""
