@@ -25,6 +25,8 @@ from tests.support.agent import ROOT, AgentHome, Recording, agents_of, wait_unti
 from tests.support.people import Person
 from tests.support.proxy import UnixUpstream, WireProxy
 from todo_cli.agent import place, wire
+from todo_cli.agent.peers import Peer
+from todo_cli.commands.agent import _stop
 from todo_cli.config import Settings
 from todo_cli.database.embedded import EmbeddedServer
 
@@ -707,6 +709,18 @@ def test_an_agent_is_looked_at_stopped_and_started(home: AgentHome) -> None:
     assert again["pid"] != started["pid"] and again["commands"] == 0
     assert json.loads(home.todo("agent", "stop", "--json").stdout) == nothing
     assert agents_of(home.data_dir) == []
+
+
+def test_nobody_is_killed_where_the_system_does_not_tell_the_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`kill(-1)` would end every process of the user."""
+    killed: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "kill", lambda *given: killed.append(given))
+    socket_file = tmp_path / "name.sock"
+    socket_file.touch()
+    _stop(Peer(str(tmp_path), "name", -1, answers=False))
+    assert (killed, socket_file.exists()) == ([], False)
 
 
 def test_a_person_is_answered_in_words(home: AgentHome) -> None:

@@ -330,6 +330,7 @@ class Agent:
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._selector.register(self._wake_reader, selectors.EVENT_READ)
         os.utime(self._lock_file, (0, 0))  # we are ready
+        self._last_active = time.monotonic()
 
     def _accept(self) -> None:
         try:

@@ -39,6 +39,9 @@ _SO_PEERCRED = getattr(_socket, "SO_PEERCRED", None)
 _LOCAL_PEERCRED = 1
 """macOS and the BSDs (unix(4)): a `struct xucred`, whose second field is the uid."""
 
+_LOCAL_PEERPID = 2
+"""macOS alone (sys/un.h)."""
+
 
 class Malformed(Exception):
     """The other side does not speak this format."""
@@ -62,7 +65,7 @@ def peer(connection: _socket.socket) -> tuple[int, int]:
         pid = int.from_bytes(found[:_INT_BYTES], sys.byteorder)
     else:
         found = connection.getsockopt(0, _LOCAL_PEERCRED, 2 * _INT_BYTES)
-        pid = -1
+        pid = connection.getsockopt(0, _LOCAL_PEERPID) if sys.platform == "darwin" else -1
     return pid, int.from_bytes(found[_INT_BYTES : 2 * _INT_BYTES], sys.byteorder)
 
 

@@ -186,9 +186,10 @@ def _stop(peer: Peer) -> None:
     if peer.answers:
         peer.quit()
     else:
-        os.kill(peer.pid, signal.SIGKILL)
+        if peer.pid > 0:  # where the system does not tell it, -1 would mean all our processes
+            os.kill(peer.pid, signal.SIGKILL)
         peer.abandon()
-    if not _wait_until(lambda: not _exists(peer.pid), STOP_SECONDS):
+    if peer.pid > 0 and not _wait_until(lambda: not _exists(peer.pid), STOP_SECONDS):
         raise Refused("The agent is still working on a command.", hint="It ends when that is over.")
 
 
