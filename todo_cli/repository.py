@@ -22,7 +22,7 @@ from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 
-from todo_cli.database.session import IN_INDEX_ORDER, Database
+from todo_cli.database.session import IN_INDEX_ORDER, TAKES_LONG, Database
 from todo_cli.documents import document_column, record_column
 from todo_cli.errors import (
     AmbiguousTask,
@@ -66,6 +66,9 @@ MAX_SUGGESTIONS = 100
 
 MAX_TITLES_SEARCHED = 20_000
 """How many tasks, newest first, are searched for a title that a shell is offered."""
+
+LARGE = 5_000
+"""From so many tasks on, a statement may take seconds."""
 
 MOST_TOGGLES = 3
 """How often to read again where somebody else changes the same tasks at the same moment."""
@@ -351,7 +354,8 @@ class TaskRepository:
         """
         archived = _in_order(refs, self._read(_lookup_statement(refs, _ARCHIVED)))
         ids = [task.id for task in archived]
-        statement = sa.select(Task).from_statement(_RESTORE_ARCHIVED.bindparams(ids=ids))
+        restore = sa.select(Task).from_statement(_RESTORE_ARCHIVED.bindparams(ids=ids))
+        statement = restore.execution_options(**_patience(len(ids)))
         restored = {task.id: task for task in self._write(statement)}
         missing = [id_ for id_ in ids if id_ not in restored]
         if missing:
@@ -369,7 +373,8 @@ class TaskRepository:
             DatabaseUnreachable: the answer was lost, and the tasks are gone by now: what they
                 were cannot be told any more.
         """
-        statement = sa.delete(Task).where(*_chosen(refs, from_trash=True)).returning(Task)
+        delete = sa.delete(Task).where(*_chosen(refs, from_trash=True))
+        statement = delete.returning(Task).execution_options(**_patience_for(refs))
         tries = 0
 
         def work(session: Session) -> list[Task]:
@@ -483,6 +488,7 @@ def _flip_statement(before: Sequence[Task]) -> sa.Executable:
         .where(col(Task.id).in_(sa.select(locked.c.id)), updated_at == seen_at)
         .values(completed=sa.not_(col(Task.completed)))
         .returning(Task)
+        .execution_options(**_patience(len(before)))
     )
 
 
@@ -556,7 +562,8 @@ def _insert_once(
         .cte("inserted")
     )
     there_before = sa.select(_TASKS).where(_has_id(ids))
-    return sa.select(Task).from_statement(sa.select(inserted).union_all(there_before))
+    both = sa.select(Task).from_statement(sa.select(inserted).union_all(there_before))
+    return both.execution_options(**_patience(len(ids)))
 
 
 def _rows(
@@ -570,6 +577,17 @@ def _rows(
     named = [sa.column(column, type_) for column, (_, type_) in columns.items()]
     rows = sa.func.unnest(*arrays).table_valued(*named, with_ordinality=with_ordinality)
     return rows.render_derived(name=name)
+
+
+def _patience(count: int) -> dict[str, bool]:
+    """The execution options of a statement for so many tasks."""
+    return TAKES_LONG if count >= LARGE else {}
+
+
+def _patience_for(refs: Sequence[TaskRef]) -> dict[str, bool]:
+    """The same for as many tasks as the references may mean."""
+    in_ranges = sum((ref.last_number or 0) - (ref.first_number or 0) for ref in refs)
+    return _patience(len(refs) + in_ranges)
 
 
 def _has_id(ids: Sequence[UUID]) -> sa.ColumnElement[bool]:
@@ -676,7 +694,8 @@ def _update_statement(
     conditions = _chosen(refs, from_trash=from_trash)
     if and_also is not None:
         conditions.append(and_also)
-    return sa.update(Task).where(*conditions).values(**changes).returning(Task, sa.func.now())
+    update = sa.update(Task).where(*conditions).values(**changes)
+    return update.returning(Task, sa.func.now()).execution_options(**_patience_for(refs))
 
 
 def _lookup_statement(
@@ -699,7 +718,7 @@ def _lookup_statement(
             within = within.where(of.deleted_at.is_(None))
         branches.append(sa.select(*within.subquery().c))
     found = sa.union(*branches) if len(branches) > 1 else branches[0]
-    return sa.select(of).from_statement(found)
+    return sa.select(of).from_statement(found).execution_options(**_patience_for(refs))
 
 
 def _in_order(refs: Sequence[TaskRef], tasks: Sequence[Task]) -> list[Task]:

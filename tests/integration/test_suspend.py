@@ -12,15 +12,16 @@ import threading
 from collections.abc import Callable, Iterator
 
 import pytest
+from sqlmodel import text
 
 from tests.conftest import Cli
 from tests.support.neon import Neon
 from tests.support.people import Person, sign_up
 from tests.support.proxy import Ending
 from tests.support.waiting import GUARD_SECONDS, wait_until
-from todo_cli.database.session import Database
+from todo_cli.database.session import TAKES_LONG, Database
 from todo_cli.errors import DatabaseUnreachable
-from todo_cli.repository import TaskRepository
+from todo_cli.repository import LARGE, TaskRepository
 from todo_cli.values import TaskQuery
 
 ENDINGS: list[Ending] = ["57P01", "fin", "eof", "rst", "blackhole"]
@@ -68,6 +69,42 @@ class TestIdleConnections:
         titles = [task.title for task in tasks.page(TaskQuery()).tasks]
         assert titles == ["after", "before"]
         assert proxy.stats.connections == 2
+
+    @HOSTS
+    def test_a_statement_for_many_is_not_taken_for_a_dead_connection(
+        self,
+        neon: Neon,
+        neon_database: str,
+        dora: Person,
+        open_database: Callable[..., Database],
+        is_pooled: bool,
+    ) -> None:
+        """It may be silent for longer than the third of the time that a dead one is given."""
+        database = open_database(neon.url(neon_database, is_pooled=is_pooled), dora.token, 6)
+        slow = text("select 1 from pg_sleep(3)").execution_options(**TAKES_LONG)
+        for _ in range(2):
+            assert database.run(lambda session: session.execute(slow).scalar()) == 1
+        proxy = neon.pooled if is_pooled else neon.direct
+        # Two statements and, before the second, the question whether the connection lives.
+        assert (proxy.stats.connections, proxy.stats.round_trips) == (1, 3)
+        assert sum("pg_sleep" in query for query in proxy.stats.queries) == 2
+
+    @HOSTS
+    @pytest.mark.parametrize("how", ENDINGS)
+    def test_many_are_not_sent_into_a_connection_that_died(
+        self,
+        neon: Neon,
+        open_tasks: Callable[..., TaskRepository],
+        how: Ending,
+        is_pooled: bool,
+    ) -> None:
+        tasks = open_tasks(is_pooled=is_pooled, timeout_seconds=15)
+        tasks.add([("before", None)])
+        proxy = neon.pooled if is_pooled else neon.direct
+        assert proxy.kill_idle(how) == 1
+        assert len(tasks.add([("after", None)] * LARGE)) == LARGE
+        assert proxy.stats.connections == 2
+        assert sum("insert into" in query.lower() for query in proxy.stats.queries) == 2
 
     @HOSTS
     def test_a_compute_that_restarts_behind_it_is_not_noticed(

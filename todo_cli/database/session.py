@@ -75,6 +75,15 @@ enough then to be compiled, for 100 ms; so nothing is.)
 """
 
 
+TAKES_LONG = {"takes_long": True}
+"""Execution options of a statement that may take long because it is for many.
+
+A connection that was used before is asked first whether it still lives, with a round trip of its
+own. After that the statement gets all the time that is left: its silence is work. Cut short, it
+would be sent again while the first try still runs.
+"""
+
+
 def identity_values(
     session_token: str, limit_milliseconds: str, options: Mapping[str, Any] = MappingProxyType({})
 ) -> tuple[str, ...]:
@@ -315,6 +324,9 @@ class Database:
         connection = cursor.connection
         assert isinstance(connection, connecting.Connection)
         remaining = self._current.use(connection)
+        if connection.has_answered and TAKES_LONG.items() <= context.execution_options.items():
+            connection.execute("select 1")
+            remaining = self._current.use(connection, is_alive=True)
         identity = connection.cursor()
         limit = _milliseconds_for_server(remaining)
         try:
@@ -375,12 +387,15 @@ class _CurrentTry(threading.local):
         self.is_on_old_connection = False
         self._progress = progress
 
-    def use(self, connection: connecting.Connection) -> float:
-        """Give the connection its deadline for a statement; answer the seconds that are left."""
+    def use(self, connection: connecting.Connection, *, is_alive: bool = False) -> float:
+        """Give the connection its deadline for a statement; answer the seconds that are left.
+
+        A used one may have died unnoticed, unless it `is_alive`, having answered just now.
+        """
         self._progress.is_connected = self._progress.has_sent = True
-        self.is_on_old_connection = connection.has_answered
+        self.is_on_old_connection = connection.has_answered and not is_alive
         remaining = self.deadline.remaining_seconds
-        if connection.has_answered:
+        if self.is_on_old_connection:
             connection.deadline = Deadline(min(remaining / 3, LONGEST_SILENCE_SECONDS))
         else:
             connection.deadline = self.deadline
