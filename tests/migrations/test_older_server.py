@@ -61,6 +61,7 @@ where schemaname in ('public', 'todo_auth') and tablename <> 'alembic_version'
 KEPT = {
     "users.id",
     "sessions.user_id",
+    "tasks.id",
     "tasks.user_id",
     "tasks.number",
     "tasks.completed",

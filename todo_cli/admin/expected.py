@@ -141,6 +141,8 @@ KEPT_STATISTICS = {
     ("users", "id"): 1,
     ("*", "user_id"): 1,
     ("*", "deleted_at"): 1,
+    ("tasks", "id"): 1,
+    ("tasks_archive", "id"): 1,
     ("tasks", "number"): -1,
     ("tasks", "completed"): -1,
     ("tasks_archive", "number"): -1,
