@@ -212,8 +212,8 @@ class TaskRepository:
         the tasks by their numbers.
         """
         written = set(first.numbers)
-        rest = [number for number in self._numbers(query) if number not in written]
-        waiting = array("q", rest[: _less(query, len(written)).limit])
+        waiting = array("q", (n for n in self._numbers(query) if n not in written))
+        waiting = waiting[: _less(query, len(written)).limit]
         while waiting:
             asked = waiting[:PAGE_TASKS].tolist()
             page = self._read_texts(_texts_of_statement(asked, query, write), len(asked))
