@@ -29,7 +29,7 @@ from todo_cli.admin import migrate
 from todo_cli.database import embedded
 from todo_cli.database.embedded import EmbeddedServer
 from todo_cli.database.session import Database
-from todo_cli.repository import TaskRepository
+from todo_cli.tasks.repository import TaskRepository
 
 _CLEARED = ("TODO_", "XDG_", "DATABASE_URL", "PG", "NO_COLOR", "FORCE_COLOR", "CLICOLOR", "COLUMNS")
 _names = itertools.count(1)

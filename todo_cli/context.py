@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from todo_cli.database.target import Target
     from todo_cli.local import EmbeddedHome
     from todo_cli.render_database import DatabaseRenderer
-    from todo_cli.repository import TaskRepository
+    from todo_cli.tasks.repository import TaskRepository
     from todo_cli.values import Account, StoreKind
 
 AnyRenderer = TypeVar("AnyRenderer", bound=Renderer)
@@ -260,7 +260,7 @@ class Run:
 
     @cached_property
     def tasks(self) -> TaskRepository:
-        from todo_cli.repository import TaskRepository
+        from todo_cli.tasks.repository import TaskRepository
 
         return TaskRepository(self.database)
 

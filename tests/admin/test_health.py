@@ -27,7 +27,7 @@ from todo_cli.admin.backup import backup
 from todo_cli.admin.explain import RUNS
 from todo_cli.admin.health import CheckStatus, Limits
 from todo_cli.admin.restore import restore
-from todo_cli.repository import pattern_statements
+from todo_cli.tasks.statements import pattern_statements
 
 PATIENT = Limits(connect_milliseconds=60_000, query_milliseconds=60_000, connections_ratio=1)
 """For a machine that does other things as well: nothing here depends on the time it takes."""

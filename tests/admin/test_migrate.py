@@ -18,7 +18,7 @@ from alembic.script import ScriptDirectory
 from tests.conftest import Cli
 from tests.support.server import wheel_programs
 from todo_cli.admin import migrate
-from todo_cli.repository import TaskRepository
+from todo_cli.tasks.repository import TaskRepository
 from todo_cli.values import TaskRef
 
 REPOSITORY = Path(__file__).parents[2]

@@ -17,7 +17,7 @@ from todo_cli.app import command_tree
 from todo_cli.commands import completion
 from todo_cli.commands.completion import SEPARATOR, split_line
 from todo_cli.context import Invocation, Run
-from todo_cli.repository import MAX_SUGGESTIONS
+from todo_cli.tasks.statements import MAX_SUGGESTIONS
 
 LISTS, INSERTS, CYCLES = "63", "9", "37"
 """Bash's COMP_TYPE: the second Tab, the first one, and `menu-complete`."""

@@ -44,10 +44,10 @@ main()
 SABOTAGE = """
 import os, sys
 if any("agent.server" in word for word in sys.orig_argv):
-    import todo_cli.repository
+    import todo_cli.tasks.repository
     def stats(self, *given):
         {deed}
-    todo_cli.repository.TaskRepository.stats = stats
+    todo_cli.tasks.repository.TaskRepository.stats = stats
 """
 IS_ROOT = os.geteuid() == 0
 STRANGER = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]

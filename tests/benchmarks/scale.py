@@ -30,12 +30,12 @@ from sqlmodel import col
 from tests.support import maintenance, server
 from tests.support.proxy import UnixUpstream, WireProxy, through
 from tests.support.server import wheel_programs
-from todo_cli import repository
 from todo_cli.admin import migrate
 from todo_cli.admin.explain import TARGETS
 from todo_cli.database.dialect import TodoDialect
 from todo_cli.database.session import IDENTITY, identity_values
 from todo_cli.models import Task
+from todo_cli.tasks import statements
 from todo_cli.values import TaskQuery, TaskRef, TaskState
 
 RANDOM_P99, HEAVY_P99, HEAVY_COUNT_P99 = 2.0, 10.0, 25.0
@@ -197,7 +197,7 @@ def _shown(spent: Sequence[float]) -> str:
 def _pattern(position: int) -> Statement:
     def statement(member: Member) -> Any:
         number = random.randint(max(1, member.tasks // 2), max(1, member.tasks))
-        return repository.pattern_statements(number=number)[position][1]
+        return statements.pattern_statements(number=number)[position][1]
 
     return statement
 
@@ -227,7 +227,7 @@ def _at_a_distance(report: Report, url: str, members: Sequence[Member]) -> None:
 
 def _pages(report: Report, url: str, member: Member, samples: int) -> None:
     def page(query: TaskQuery) -> Statement:
-        return lambda _: repository._page_statement(query)
+        return lambda _: statements.page(query)
 
     everything = TaskQuery(state=TaskState.ALL, limit=50)
     with _connected(url) as connection:
@@ -263,7 +263,7 @@ def _bare_times(
     spent = []
     for sample in range(samples):
         member = members[sample % len(members)]
-        statement: Any = repository.pattern_statements(number=1)[position][1]
+        statement: Any = statements.pattern_statements(number=1)[position][1]
         text, parameters, _ = _compiled(statement.where(col(Task.user_id) == member.id))
         first, cursor = connection.cursor(), connection.cursor()
         started = time.perf_counter()

@@ -11,8 +11,8 @@ import psycopg
 import pytest
 
 from tests.conftest import Cli
-from todo_cli import repository
 from todo_cli.documents import RECORD_COLUMNS
+from todo_cli.tasks import repository, statements
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -51,7 +51,7 @@ def test_a_description_is_the_last_column_wherever_records_are_written(cli: Cli)
 @pytest.fixture
 def session_that_ends(monkeypatch: pytest.MonkeyPatch, database_url: str) -> None:
     """Pages of two tasks, and a session that ends after the first page is read."""
-    real: Any = repository._texts_statement
+    real: Any = statements.texts
 
     def statement(*given: Any, following: int | None = None) -> Any:
         if following is not None:
@@ -60,7 +60,7 @@ def session_that_ends(monkeypatch: pytest.MonkeyPatch, database_url: str) -> Non
         return real(*given, following=following)
 
     monkeypatch.setattr(repository, "PAGE_TASKS", 2)
-    monkeypatch.setattr(repository, "_texts_statement", statement)
+    monkeypatch.setattr(statements, "texts", statement)
 
 
 @pytest.mark.parametrize("columns", [None, 80], ids=["pipe", "terminal"])

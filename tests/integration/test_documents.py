@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from sqlalchemy import event
 
 from tests.support.people import Person
-from todo_cli import repository
 from todo_cli.database.session import Database
 from todo_cli.documents import (
     RECORD_COLUMNS,
@@ -28,7 +27,8 @@ from todo_cli.documents import (
     task_record,
 )
 from todo_cli.errors import TaskNotFound
-from todo_cli.repository import TaskRepository
+from todo_cli.tasks import repository
+from todo_cli.tasks.repository import TaskRepository
 from todo_cli.values import SortKey, TaskQuery, TaskRef, TaskState, clean_description, clean_title
 
 GOLDEN = Path(__file__).with_name("golden")
@@ -210,7 +210,7 @@ def test_pages_give_what_the_whole_list_gives(
 def test_a_page_ends_after_so_many_bytes(
     tasks: TaskRepository, monkeypatch: pytest.MonkeyPatch, sort: SortKey, page_bytes: int
 ) -> None:
-    monkeypatch.setattr(repository, "PAGE_BYTES", page_bytes)
+    monkeypatch.setattr("todo_cli.tasks.statements.PAGE_BYTES", page_bytes)
     monkeypatch.setattr(repository, "SORTED_PAGE_TASKS", 4)
     tasks.add([(f"{n}", "é" * 10_000) for n in range(9)])
     pages = list(tasks.documents(replace(ALL, sort=sort)))

@@ -17,7 +17,8 @@ from sqlalchemy import event
 
 from tests.conftest import Postgres
 from todo_cli.database.session import IDENTITY, Database, identity_values
-from todo_cli.repository import MAX_SUGGESTIONS, MAX_TITLES_SEARCHED, TaskRepository
+from todo_cli.tasks.repository import TaskRepository
+from todo_cli.tasks.statements import MAX_SUGGESTIONS, MAX_TITLES_SEARCHED
 from todo_cli.values import TaskQuery, TaskRef, TaskState
 
 USERS = 2_000

@@ -14,7 +14,7 @@ from tests.support.people import Person, sign_up
 from tests.support.waiting import count_blocked, wait_until
 from todo_cli.database.session import Database
 from todo_cli.errors import DatabaseFault, EditConflict
-from todo_cli.repository import TaskRepository
+from todo_cli.tasks.repository import TaskRepository
 from todo_cli.values import TaskQuery, TaskRef
 
 ONE = [TaskRef.parse("1")]

@@ -15,7 +15,8 @@ from tests.support.waiting import count_blocked, wait_until
 from todo_cli.database.session import Database
 from todo_cli.errors import AmbiguousTask, EditConflict, NotLoggedIn, SchemaBehind, TaskNotFound
 from todo_cli.ids import uuid7
-from todo_cli.repository import MAX_SUGGESTIONS, TaskRepository
+from todo_cli.tasks.repository import TaskRepository
+from todo_cli.tasks.statements import MAX_SUGGESTIONS
 from todo_cli.values import SortKey, TaskQuery, TaskRef, TaskState
 
 ALL = TaskQuery(state=TaskState.ALL)
@@ -204,7 +205,7 @@ def test_the_same_add_twice_adds_once_and_takes_no_second_number(
     """As after a lost answer: the client sends the same identifiers again."""
 
     ids = iter([*(made := [uuid7(), uuid7()]), *made])
-    monkeypatch.setattr("todo_cli.repository.uuid7", lambda: next(ids))
+    monkeypatch.setattr("todo_cli.tasks.repository.uuid7", lambda: next(ids))
     first = tasks.add([("one", None), ("two", None)])
     assert tasks.add([("one", None), ("two", None)]) == first
     monkeypatch.undo()

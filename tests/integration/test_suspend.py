@@ -21,7 +21,8 @@ from tests.support.proxy import Ending
 from tests.support.waiting import GUARD_SECONDS, wait_until
 from todo_cli.database.session import TAKES_LONG, Database
 from todo_cli.errors import DatabaseUnreachable
-from todo_cli.repository import LARGE, TaskRepository
+from todo_cli.tasks.references import LARGE
+from todo_cli.tasks.repository import TaskRepository
 from todo_cli.values import TaskQuery
 
 ENDINGS: list[Ending] = ["57P01", "fin", "eof", "rst", "blackhole"]

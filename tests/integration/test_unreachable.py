@@ -24,7 +24,7 @@ from todo_cli.database import connecting
 from todo_cli.database.connecting import MAX_UNREACHED_SECONDS, Deadline
 from todo_cli.database.session import Database
 from todo_cli.errors import DatabaseUnreachable, TodoError
-from todo_cli.repository import TaskRepository
+from todo_cli.tasks.repository import TaskRepository
 from todo_cli.values import TaskQuery
 
 TIMEOUT_SECONDS = 30

@@ -153,7 +153,7 @@ def test_another_users_folder_is_one_sentence(shared: Shared, words: tuple[str, 
 
 AS_USER = """
 import os, sys
-import todo_cli.app, todo_cli.repository, todo_cli.accounts, todo_cli.commands.database
+import todo_cli.app, todo_cli.tasks.repository, todo_cli.accounts, todo_cli.commands.database
 import todo_cli.local, todo_cli.admin.health, fcntl, pwd
 from todo_cli.context import Invocation
 os.setgroups([]); os.setgid({user}); os.setuid({user})

@@ -15,13 +15,13 @@ from tests.migrations.test_revisions import REVISIONS
 from tests.support import older, server
 from tests.support.catalog import catalog_of
 from tests.support.people import sign_up
-from todo_cli import repository
 from todo_cli.admin import migrate
 from todo_cli.admin.health import examine
 from todo_cli.database.session import IN_INDEX_ORDER, Database
 from todo_cli.documents import compact_json, task_document, task_record
 from todo_cli.errors import TaskNotFound
-from todo_cli.repository import TaskRepository
+from todo_cli.tasks import repository
+from todo_cli.tasks.repository import TaskRepository
 from todo_cli.values import SortKey, TaskQuery, TaskRef
 
 

@@ -10,7 +10,7 @@ from typer._completion_shared import get_completion_script
 
 from tests.shells.conftest import ShellHome
 from tests.support.shells import COLUMNS
-from todo_cli.repository import TaskRepository
+from todo_cli.tasks.repository import TaskRepository
 from todo_cli.values import printable
 
 SHELLS = ["bash", "zsh", "fish"]

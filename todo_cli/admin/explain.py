@@ -15,7 +15,7 @@ from sqlalchemy import Executable
 from todo_cli.admin.plan import Plan
 from todo_cli.database.dialect import TodoDialect
 from todo_cli.database.session import Database, identity_values
-from todo_cli.repository import pattern_statements
+from todo_cli.tasks.statements import pattern_statements
 
 READ_TARGET_MILLISECONDS = 100.0
 WRITE_TARGET_MILLISECONDS = 50.0

@@ -46,7 +46,7 @@ MOST_MEMORY_BYTES = 140 * 1024 * 1024
 """An agent that has grown so large makes room for a fresh one when its runs are over."""
 WARM_MODULES = (
     *("rich.console", "rich.table", "rich.text", "zoneinfo"),
-    *("todo_cli.local", "todo_cli.agent.streams", "todo_cli.repository"),
+    *("todo_cli.local", "todo_cli.agent.streams", "todo_cli.tasks.repository"),
 )
 """What the commands of every day import; the rest is imported when somebody needs it."""
 MEMORY_CHECK_COMMANDS = 64

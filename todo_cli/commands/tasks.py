@@ -26,7 +26,7 @@ from todo_cli.values import (
 
 if TYPE_CHECKING:
     from todo_cli.context import Run
-    from todo_cli.repository import ChangedTasks
+    from todo_cli.tasks.repository import ChangedTasks
 
 MOST_SHOWN = 10
 """So many tasks are named before they are deleted for good."""

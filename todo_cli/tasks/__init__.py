@@ -1,0 +1,1 @@
+"""The tasks of a person: the repository, and the statements that it sends."""

@@ -1,0 +1,442 @@
+"""The statements on tasks, as SQLAlchemy builds them. Nothing here sends one.
+
+No statement names a user: row-level security leaves the tasks of the one who is logged in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
+from sqlalchemy.dialects.postgresql import insert as pg_insert
+from sqlalchemy.orm import aliased
+from sqlmodel import col
+
+from todo_cli.database.session import IN_INDEX_ORDER
+from todo_cli.ids import uuid7
+from todo_cli.models import Task
+from todo_cli.tasks.references import (
+    ARCHIVED,
+    TASKS,
+    chosen,
+    has_id,
+    id_of,
+    is_meant,
+    locked_tasks,
+    patience,
+    patience_for,
+    rows_of,
+)
+from todo_cli.values import (
+    DEFAULT_LIMIT,
+    SortKey,
+    TaskQuery,
+    TaskRef,
+    TaskState,
+    number_ranges,
+)
+
+PAGE_BYTES = 4 * 1024 * 1024
+"""A page of texts ends after so many bytes of titles and descriptions (a description may have
+80,000): with `repository.PAGE_TASKS`, some 20 MiB of memory at most."""
+
+MAX_SUGGESTIONS = 100
+"""How many tasks a shell is offered at most."""
+
+MAX_TITLES_SEARCHED = 20_000
+"""How many tasks, newest first, are searched for a title that a shell is offered."""
+
+TaskWriter = Callable[[sa.FromClause], sa.ColumnElement[str]]
+"""Makes the text of a task from its columns, in the database."""
+
+_NOT_IN_TRASH = col(Task.deleted_at).is_(None)
+
+_RESTORE_ARCHIVED = sa.text("select * from todo_auth.restore_archived(:ids)").bindparams(
+    sa.bindparam("ids", type_=ARRAY(sa.Uuid))
+)
+
+
+def flip(before: Sequence[Task]) -> sa.Executable:
+    """Flip all of the tasks, if each is still as it was read; else none."""
+    seen = sorted(before, key=id_of)
+    locked = locked_tasks(has_id([task.id for task in seen]))
+    # One comparison of two lists: a join would be by nested loops where there are no statistics.
+    seen_at = sa.bindparam(
+        None, [task.updated_at for task in seen], ARRAY(sa.DateTime(timezone=True))
+    )
+    updated_at = sa.select(
+        sa.func.array_agg(aggregate_order_by(locked.c.updated_at, locked.c.id))
+    ).scalar_subquery()
+    return (
+        sa.update(Task)
+        .where(col(Task.id).in_(sa.select(locked.c.id)), updated_at == seen_at)
+        .values(completed=sa.not_(col(Task.completed)))
+        .returning(Task)
+        .execution_options(**patience(len(before)))
+    )
+
+
+def pattern_statements(*, number: int) -> list[tuple[str, sa.Executable]]:
+    """The seven query patterns, as the methods above send them, on the task of that number.
+
+    For whoever wants their plans. The page that follows is a pattern of its own here.
+    """
+    ref = TaskRef(str(number), number=number)
+    everything = TaskQuery(state=TaskState.ALL, limit=DEFAULT_LIMIT)
+    by_status = sa.select(col(Task.completed), sa.func.count()).where(_NOT_IN_TRASH)
+    return [
+        ("list", page(everything)),
+        ("next page", page(replace(everything, after=ref))),
+        ("pending", page(TaskQuery(limit=DEFAULT_LIMIT))),
+        ("create", insert_once([uuid7()], ["A task"], [None])),
+        ("update", update([ref], {"title": "Another title"})),
+        ("toggle", update([ref], {"completed": sa.not_(col(Task.completed))})),
+        ("delete", update([ref], {"deleted_at": sa.func.now()}, from_trash=True)),
+        ("count", by_status.group_by(col(Task.completed))),
+    ]
+
+
+def insert_once(
+    ids: list[UUID], titles: list[str], descriptions: list[str | None]
+) -> sa.Executable:
+    """Insert what is not there yet, and answer all of it.
+
+    What is there is left out before the insert's own conflict rule, so that a repeated try fires
+    no trigger for it.
+    """
+    draft = rows_of(
+        "draft",
+        with_ordinality="position",
+        id=(ids, sa.Uuid()),
+        title=(titles, sa.Text()),
+        description=(descriptions, sa.Text()),
+    )
+    present = sa.select(TASKS.c.id).where(has_id(ids)).cte("present")
+    missing = (
+        sa.select(draft.c.id, draft.c.title, draft.c.description)
+        # Not `not exists`: that would be a join, by nested loops where there are no statistics.
+        .where(draft.c.id.not_in(sa.select(present.c.id)))
+        .order_by(draft.c.position)
+    )
+    inserted = (
+        pg_insert(TASKS)
+        .from_select(["id", "title", "description"], missing, include_defaults=False)
+        .on_conflict_do_nothing(index_elements=["id"])
+        .returning(TASKS)
+        .cte("inserted")
+    )
+    there_before = sa.select(TASKS).where(has_id(ids))
+    both = sa.select(Task).from_statement(sa.select(inserted).union_all(there_before))
+    return both.execution_options(**patience(len(ids)))
+
+
+def update(
+    refs: Sequence[TaskRef],
+    changes: dict[str, Any],
+    *,
+    from_trash: bool = False,
+    and_also: sa.ColumnElement[bool] | None = None,
+) -> sa.Executable:
+    conditions = chosen(refs, from_trash=from_trash)
+    if and_also is not None:
+        conditions.append(and_also)
+    changed = sa.update(Task).where(*conditions).values(**changes)
+    return changed.returning(Task, sa.func.now()).execution_options(**patience_for(refs))
+
+
+def delete(refs: Sequence[TaskRef]) -> sa.Executable:
+    deleted = sa.delete(Task).where(*chosen(refs, from_trash=True))
+    return deleted.returning(Task).execution_options(**patience_for(refs))
+
+
+def restore_archived(ids: Sequence[UUID]) -> sa.Executable:
+    restored = sa.select(Task).from_statement(_RESTORE_ARCHIVED.bindparams(ids=ids))
+    return restored.execution_options(**patience(len(ids)))
+
+
+def source_of(query: TaskQuery) -> Any:
+    """Where the tasks of a query are kept."""
+    return ARCHIVED if query.state is TaskState.ARCHIVED else Task
+
+
+def _conditions(query: TaskQuery, of: Any) -> list[sa.ColumnElement[bool]]:
+    """What the columns of the query's tasks must be."""
+    is_kept = col(of.deleted_at).is_(None)
+    states: dict[TaskState, list[sa.ColumnElement[bool]]] = {
+        TaskState.PENDING: [is_kept, sa.not_(col(of.completed))],
+        TaskState.DONE: [is_kept, col(of.completed).is_(True)],
+        TaskState.ALL: [is_kept],
+        TaskState.TRASH: [col(of.deleted_at).is_not(None)],
+        TaskState.ARCHIVED: [],
+    }
+    conditions = list(states[query.state])
+    if query.search:
+        in_title = col(of.title).icontains(query.search, autoescape=True)
+        in_description = col(of.description).icontains(query.search, autoescape=True)
+        conditions.append(sa.or_(in_title, in_description))
+    return conditions
+
+
+def _sort_columns(sort: SortKey, of: Any) -> list[Any]:
+    """The columns of the order; the number makes it total. Numbers ascend with creation."""
+    first: dict[SortKey, list[Any]] = {
+        SortKey.CREATED: [],
+        SortKey.UPDATED: [col(of.updated_at)],
+        SortKey.TITLE: [sa.func.lower(col(of.title))],
+    }
+    return [*first[sort], col(of.number)]
+
+
+def _order(query: TaskQuery, of: Any) -> list[sa.ColumnElement[Any]]:
+    descending = _is_descending(query)
+    return [
+        column.desc() if descending else column.asc() for column in _sort_columns(query.sort, of)
+    ]
+
+
+def _is_descending(query: TaskQuery) -> bool:
+    """Newest first, but titles from A to Z."""
+    return (query.sort is not SortKey.TITLE) != query.reverse
+
+
+def page(query: TaskQuery, *, following: int | None = None) -> sa.Select[Any]:
+    """A page; in order of creation, the one that follows the number, where one is given."""
+    of = source_of(query)
+    page = sa.select(of).where(*_conditions(query, of))
+    if following is not None:
+        page = page.where(_comes_after(sa.tuple_(sa.literal(following, sa.BigInteger)), query))
+    elif query.after is not None:
+        page = page.where(_comes_after(_position_meant(query.after, query), query))
+    return (
+        page.order_by(*_order(query, of))
+        .limit(query.limit)
+        .execution_options(**_index_options(query))
+    )
+
+
+def page_with_total(query: TaskQuery, limit: int) -> sa.Select[Any]:
+    """The page, and beside each task the count of all, NULL where the page holds them all.
+
+    One row more than the limit is taken to know. The count is a sub-select inside CASE: it is
+    evaluated only where it is needed.
+    """
+    rows = page(replace(query, limit=limit + 1)).cte("page")
+    task = aliased(Task, rows, adapt_on_names=True)
+    most = sa.literal(limit, sa.BigInteger)  # beside a count it would be taken for an integer
+    is_cut = sa.select(sa.func.count() > most).select_from(rows).scalar_subquery()
+    of = source_of(query)
+    counted = sa.select(sa.func.count()).select_from(of).where(*_conditions(query, of))
+    total = sa.case((is_cut, counted.scalar_subquery())).label("total")
+    return (
+        sa.select(task, total)
+        .order_by(*_order(query, task))
+        .execution_options(**_index_options(query))
+    )
+
+
+def numbered(digits: str, state: TaskState, excluded: Sequence[int]) -> sa.Select[tuple[int, str]]:
+    """The tasks of each range of numbers, by the index, and of none more than can be shown."""
+    of = source_of(TaskQuery(state=state))
+    ranges = number_ranges(digits)
+    span = (
+        sa.func.unnest(
+            sa.bindparam(None, [first for first, _ in ranges], ARRAY(sa.BigInteger)),
+            sa.bindparam(None, [last for _, last in ranges], ARRAY(sa.BigInteger)),
+        )
+        .table_valued(sa.column("first", sa.BigInteger), sa.column("last", sa.BigInteger))
+        .render_derived(name="span")
+    )
+    within = _suggestions(of, state, excluded).where(
+        col(of.number).between(span.c.first, span.c.last)
+    )
+    found = within.order_by(col(of.number)).limit(MAX_SUGGESTIONS).lateral("found")
+    statement = sa.select(found.c.number, found.c.title).select_from(span.join(found, sa.true()))
+    ordered = statement.order_by(found.c.number).limit(MAX_SUGGESTIONS)
+    return ordered.execution_options(**IN_INDEX_ORDER)
+
+
+def titled(text: str, state: TaskState, excluded: Sequence[int]) -> sa.Select[tuple[int, str]]:
+    of = source_of(TaskQuery(state=state))
+    newest = _suggestions(of, state, excluded).order_by(col(of.number).desc())
+    searched = newest.limit(MAX_TITLES_SEARCHED).subquery("searched")
+    statement = sa.select(searched.c.number, searched.c.title)
+    if text:
+        statement = statement.where(searched.c.title.icontains(text, autoescape=True))
+    ordered = statement.order_by(searched.c.number.desc()).limit(MAX_SUGGESTIONS)
+    return ordered.execution_options(**IN_INDEX_ORDER)
+
+
+def _suggestions(of: Any, state: TaskState, excluded: Sequence[int]) -> sa.Select[tuple[int, str]]:
+    fitting = _conditions(TaskQuery(state=state), of)
+    statement = sa.select(col(of.number), col(of.title)).where(*fitting)
+    return statement.where(col(of.number).not_in(excluded)) if excluded else statement
+
+
+def texts(
+    query: TaskQuery, size: int, write: TaskWriter, *, following: int | None = None
+) -> sa.Select[Any]:
+    """A page of texts; where `following` is given, in order of creation, what comes after it."""
+    limit = size if query.limit is None else min(size, query.limit)
+    selected = page(replace(query, limit=limit), following=following).subquery("page")
+    texts = _bounded_texts(selected, lambda columns: _order(query, columns), write)
+    return texts.execution_options(**_index_options(query))
+
+
+def texts_of(numbers: list[int], query: TaskQuery, write: TaskWriter) -> sa.Select[Any]:
+    """The texts of the tasks with these numbers, in their order; of those that still fit.
+
+    OFFSET 0 keeps the sub-select one of its own, in which nothing but the index of numbers helps.
+    Else the planner, which does not know how many tasks the user has, may read all of them for each
+    page or even for each number.
+    """
+    asked = (
+        sa.func.unnest(sa.bindparam(None, numbers, ARRAY(sa.BigInteger)))
+        .table_valued(sa.column("number", sa.BigInteger), with_ordinality="position")
+        .render_derived(name="asked")
+    )
+    of = source_of(query)
+    task = sa.select(of).where(col(of.number) == asked.c.number).offset(0).lateral("task")
+    selected = (
+        sa.select(*task.c, asked.c.position)
+        .select_from(asked.join(task, sa.true()))
+        .where(*_conditions(query, task.c))
+        .subquery("page")
+    )
+    return _bounded_texts(selected, lambda columns: [columns.position.asc()], write)
+
+
+def _bounded_texts(
+    page: sa.Subquery, order: Callable[[Any], list[sa.ColumnElement[Any]]], write: TaskWriter
+) -> sa.Select[Any]:
+    """One row: the tasks of a page, as far as `PAGE_BYTES` go, and how many the page has.
+
+    Their texts come as one: a line each, as neither a document nor a record has a line break.
+    """
+    size = sa.func.octet_length(page.c.title) + sa.func.coalesce(
+        sa.func.octet_length(page.c.description), 0
+    )
+    bytes_before = sa.func.sum(size).over(order_by=order(page.c), rows=(None, 0)) - size
+    task = sa.select(
+        page, bytes_before.label("bytes_before"), sa.func.count().over().label("found")
+    ).subquery("task")
+    number = aggregate_order_by(task.c.number, *order(task.c))
+    line_break = aggregate_order_by(sa.literal("\n", sa.Text), *order(task.c))
+    texts: sa.Select[Any]
+    texts = sa.select(  # type: ignore[assignment]  # a row of three is a row of any
+        sa.func.array_agg(number, type_=ARRAY(sa.BigInteger)).label("numbers"),
+        sa.func.string_agg(write(task), line_break, type_=sa.Text).label("text"),
+        sa.func.max(task.c.found).label("found"),
+    ).where(task.c.bytes_before < PAGE_BYTES)
+    return texts
+
+
+def numbers(query: TaskQuery) -> sa.Select[Any]:
+    """The numbers of all tasks that fit, in their order, as one value: bigints, big-endian."""
+    selected = page(query).subquery("page")
+    number = sa.func.int8send(selected.c.number, type_=sa.LargeBinary)
+    nothing = aggregate_order_by(sa.literal(b"", sa.LargeBinary), *_order(query, selected.c))
+    return sa.select(sa.func.string_agg(number, nothing, type_=sa.LargeBinary))
+
+
+def after_reading(query: TaskQuery, count: int) -> TaskQuery:
+    """The query after so many tasks of it were read."""
+    return query if query.limit is None else replace(query, limit=max(0, query.limit - count))
+
+
+def _index_options(query: TaskQuery) -> dict[str, bool]:
+    return IN_INDEX_ORDER if query.sort is SortKey.CREATED else {}
+
+
+def _comes_after(position: Any, query: TaskQuery) -> sa.ColumnElement[bool]:
+    columns = sa.tuple_(*_sort_columns(query.sort, source_of(query)))
+    follows: sa.ColumnElement[bool] = (
+        columns < position if _is_descending(query) else columns > position
+    )
+    return follows
+
+
+def _position_meant(after: TaskRef, query: TaskQuery) -> Any:
+    """Where the task meant by `after` stands: nowhere, if that is not one task."""
+    of = source_of(query)
+    return (
+        sa.select(*(sa.func.min(column) for column in _sort_columns(query.sort, of)))
+        .select_from(of)
+        .where(is_meant(after, of))
+        .having(sa.func.count() == 1)
+        .scalar_subquery()
+    )
+
+
+STATS = sa.text(
+    """
+    -- One pass counts by the quarter of an hour, of which each zone's days consist (since 1972);
+    -- to find the day of every task's instants would take as long again.
+    with binned as materialized (
+        select
+            date_bin('15 minutes', created_at, timestamptz 'epoch') as created_bin,
+            date_bin('15 minutes', completed_at, timestamptz 'epoch') as completed_bin,
+            count(*) as n,
+            count(*) filter (where completed) as completed,
+            min(created_at) filter (where not completed) as oldest_pending
+        from tasks where deleted_at is null
+        group by grouping sets ((created_bin), (completed_bin))
+    ),
+    created as (
+        select (created_bin at time zone :time_zone)::date as day, sum(n)::bigint as n
+        from binned where created_bin is not null group by 1
+    ),
+    completed as (
+        select (completed_bin at time zone :time_zone)::date as day, sum(n)::bigint as n
+        from binned where completed_bin is not null group by 1
+    ),
+    days as (
+        select day::date as day
+        from generate_series(
+            cast(:today as date) - cast(:days as int) + 1, cast(:today as date), interval '1 day'
+        ) as day
+    ),
+    -- Days in a row share the same distance to their rank. A streak may end yesterday:
+    -- today is not over.
+    streak as (
+        select count(*) as days, max(day) as last_day
+        from (
+            select day, day + cast(row_number() over (order by day desc) as int) as run
+            from completed where day <= :today
+        ) as ranked
+        group by run order by run desc limit 1
+    )
+    select
+        coalesce(sum(n), 0)::bigint as total,
+        coalesce(sum(n - completed), 0)::bigint as pending,
+        coalesce(sum(completed), 0)::bigint as completed,
+        (select count(*) from tasks where deleted_at is not null) as trash,
+        (
+            select coalesce(sum(n), 0)::bigint from created where day > cast(:today as date) - 7
+        ) as created_last_7_days,
+        (
+            select coalesce(sum(n), 0)::bigint from completed where day > cast(:today as date) - 7
+        ) as completed_last_7_days,
+        coalesce(
+            (select days from streak where last_day >= cast(:today as date) - 1), 0
+        ) as streak_days,
+        (
+            select percentile_cont(0.5) within group (
+                order by date_part('epoch', completed_at - created_at)
+            ) / 3600
+            from tasks where deleted_at is null and completed
+        ) as median_hours_to_done,
+        min(oldest_pending) as oldest_pending,
+        (
+            select array_agg(
+                array[day::text, coalesce(c.n, 0)::text, coalesce(d.n, 0)::text] order by day
+            )
+            from days left join created as c using (day) left join completed as d using (day)
+        ) as by_day
+    from binned where created_bin is not null
+    """
+)
+"""The whole of `todo stats`. Parameters: `today` (date), `days`, `time_zone` (its IANA name)."""
