@@ -604,18 +604,21 @@ def _has_colour(stream: TextIO, environ: Mapping[str, str]) -> bool:
 def make_console(stream: TextIO, environ: Mapping[str, str]) -> Console:
     from rich.console import Console
 
+    # What is not said here Rich reads from the environment of this process, not of the caller.
     colour = _has_colour(stream, environ)
     truecolor = environ.get("COLORTERM") in ("truecolor", "24bit")
     return Console(
         file=stream,
         width=terminal_width(stream, environ),
+        height=terminal_height(stream, environ),
+        no_color=not colour,
         force_terminal=colour,
+        force_interactive=colour and environ.get("TERM") != "dumb",
         color_system=("truecolor" if truecolor else "256") if colour else None,
         markup=False,
         emoji=False,
         highlight=False,
         legacy_windows=False,
-        _environ=environ,
     )
 
 

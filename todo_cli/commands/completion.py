@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from todo_cli.commands.click import has_own_completion, resolve_incomplete
 from todo_cli.values import TaskState, clean_search, printable
 
 if TYPE_CHECKING:
@@ -149,10 +150,7 @@ def _database_url(ctx: Any) -> str | None:
 
 def _answer(run: Run, tree: TyperGroup, words: list[str], typed: str) -> Answer:
     """What may stand in the place of the word that is typed, after the words before it."""
-    from typer._click.shell_completion import _resolve_context, _resolve_incomplete
-
-    ctx = _resolve_context(tree, {"obj": run}, "todo", words)
-    asked, incomplete = _resolve_incomplete(ctx, words, typed)
+    ctx, asked, incomplete = resolve_incomplete(tree, {"obj": run}, words, typed)
     items = asked.shell_complete(ctx, incomplete)
     if _takes_files(asked, items):
         return Answer(Kind.FILES, [])
@@ -169,7 +167,7 @@ def _takes_files(asked: Any, items: Sequence[Any]) -> bool:
     if any(item.type in ("file", "dir") for item in items):
         return True
     kind = getattr(asked, "type_descriptor", None)  # a command has none
-    if kind is None or kind.is_choice or asked._custom_shell_complete is not None:
+    if kind is None or kind.is_choice or has_own_completion(asked):
         return False
     return kind.annotation in (str, list[str], Path)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from typer._click.formatting import HelpFormatter
+from todo_cli.commands.click import HelpFormatter
 
 MAX_WIDTH = 120
 """Longer lines are hard to read."""

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import typer
-from typer._click.globals import get_current_context as typer_context
 from typer.core import TyperCommand, TyperGroup
 
+from todo_cli.commands.click import get_current_context
 from todo_cli.commands.completion import complete_refs
 from todo_cli.context import Run
 from todo_cli.errors import ClosedPipe
@@ -156,7 +156,7 @@ def _call(function: Callable[..., Any], params: Sequence[Any], **values: Any) ->
     several = {param.name for param in params if param.nargs == -1 or getattr(param, "multiple", 0)}
     for name in several & values.keys():
         values[name] = list(values[name] or ())
-    return function(typer_context(), **values)
+    return function(get_current_context(), **values)
 
 
 def current_run(ctx: typer.Context) -> Run:

@@ -11,7 +11,7 @@ import logging
 import math
 import queue
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from time import monotonic
 from typing import Any, TypeVar
 
@@ -24,6 +24,7 @@ from psycopg.pq.abc import PGconn
 
 from todo_cli.database import faults
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 CONNECT_TIMEOUT_SECONDS = 15
@@ -46,6 +47,10 @@ POLL_SECONDS = 0.1
 # psycopg warns of each error that it meets while it cleans up after another; a person would read
 # that on stderr, beside the one line that says what happened.
 logging.getLogger("psycopg").addHandler(logging.NullHandler())
+
+
+class AnswerTimeout(psycopg.errors.ConnectionTimeout):
+    """The server did not answer in time."""
 
 
 class Deadline:
@@ -121,16 +126,12 @@ class Connection(psycopg.Connection[Any]):
             if pipeline.level == 0:
                 self._pipeline = None
 
-    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
-        limit = timeout if self.deadline is None else self.deadline.remaining_seconds
+    def wait(self, gen: Any, interval: float = POLL_SECONDS, timeout: float | None = None) -> Any:
+        if self.deadline is not None:
+            gen = answered_in_time(gen, self.deadline)
         try:
-            return waiting.wait(gen, self.pgconn.socket, interval=interval, timeout=limit)
-        except psycopg.errors.OperationalError as error:
-            if _is_wait_timeout(error):
-                self.pgconn.finish()
-                raise psycopg.errors.ConnectionTimeout(NO_ANSWER) from None
-            raise
-        except (KeyboardInterrupt, SystemExit):
+            return waiting.wait(gen, self.pgconn.socket, interval=interval, timeout=timeout)
+        except (AnswerTimeout, KeyboardInterrupt, SystemExit):
             self.pgconn.finish()
             raise
 
@@ -165,17 +166,37 @@ def _opened(parameters: Mapping[str, Any], deadline: Deadline, *, addresses_left
     """Open a connection at one address, which gets its share of the time to accept one."""
     limit = min(deadline.unreached_seconds, MAX_UNREACHED_SECONDS) / addresses_left
     timeout = _connect_timeout(parameters, deadline)
-    opening = accepted_in_time(
-        generators.connect(make_conninfo("", **parameters)), Deadline(limit), deadline.note_reached
+    opening = answered_in_time(
+        accepted_in_time(
+            generators.connect(make_conninfo("", **parameters)),
+            Deadline(limit),
+            deadline.note_reached,
+        ),
+        Deadline(timeout),
     )
     with contextlib.closing(opening):
-        try:
-            opened: PGconn = waiting.wait_conn(opening, interval=POLL_SECONDS, timeout=timeout)
-        except psycopg.OperationalError as error:
-            if _is_wait_timeout(error):
-                raise psycopg.errors.ConnectionTimeout(NO_ANSWER) from None
-            raise
+        opened: PGconn = waiting.wait_conn(opening, interval=POLL_SECONDS)
     return opened
+
+
+def answered_in_time(steps: Generator[S, int, T], limit: Deadline) -> Generator[S, int, T]:
+    """psycopg's steps of a wait, given up at the limit.
+
+    psycopg's own time limit raises an exception that has no public name.
+
+    Raises:
+        AnswerTimeout: the limit came first.
+    """
+    with contextlib.closing(steps):
+        try:
+            step = next(steps)
+            while True:
+                step = steps.send((yield step))
+                if not limit.remaining_seconds:
+                    raise AnswerTimeout(NO_ANSWER)
+        except StopIteration as end:
+            answer: T = end.value
+            return answer
 
 
 def accepted_in_time(
@@ -241,8 +262,3 @@ def _attempts(parameters: Mapping[str, str], deadline: Deadline) -> list[dict[st
 def _has_name(parameters: Mapping[str, str]) -> bool:
     host = parameters.get("host", "")
     return bool(host) and not host.startswith(("/", "@")) and not parameters.get("hostaddr")
-
-
-def _is_wait_timeout(error: BaseException) -> bool:
-    # psycopg has no public name for it.
-    return type(error).__name__ == "_WaitTimeout"
