@@ -220,7 +220,7 @@ def test_unlock_says_what_it_did(ada: Visitor, database_url: str) -> None:
     unlock = ["db", "unlock", "ada@example.org"]
     quiet = ada(*unlock)
     assert (quiet.exit_code, quiet.stdout) == (0, "")
-    assert quiet.stderr.endswith("\nada@example.org was not locked; 0 failures are forgotten.\n")
+    assert quiet.stderr.endswith("\nada@example.org was not locked. Failures forgotten: 0.\n")
     assert quiet.stderr.startswith("Target: ")
     with psycopg.connect(database_url, autocommit=True) as connection:
         for number in range(10):

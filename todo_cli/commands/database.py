@@ -605,11 +605,10 @@ def unlock(
         done = unlocked(connection, email)
     if not done.has_account and not done.failures:
         raise AccountNotFound(f"No account has the address {done.email}; nothing was locked.")
-    run.render.note(
-        f"{done.email} was locked and can log in again."
-        if done.was_locked
-        else f"{done.email} was not locked; {done.failures} failures are forgotten."
-    )
+    if done.was_locked:
+        run.render.note(f"{done.email} was locked and can log in again.")
+    else:
+        run.render.note(f"{done.email} was not locked. Failures forgotten: {done.failures}.")
     if not done.has_account:
         run.render.note("No account has that address.")
     if run.options.json:
