@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from tests.conftest import Cli
-from todo_cli.app import command_tree
+from tests.support.commands import all_paths, command_or_group
 
 LARGEST_LIMIT = "9223372036854775806"
 MAX_BIGINT = 2**63 - 1
@@ -17,17 +16,11 @@ TOO_LARGE = [str(MAX_BIGINT + 1), "9" * 40, "9" * 5000]
 
 def numeric_options() -> Iterator[tuple[list[str], str]]:
     """The command and name of every option that takes a number."""
-
-    def walk(command: Any, words: list[str]) -> Iterator[tuple[list[str], str]]:
-        if hasattr(command, "list_commands"):
-            for name in command.list_commands(None):
-                yield from walk(command.get_command(None, name), [*words, name])
-        for parameter in command.params:
+    for path in all_paths():
+        for parameter in command_or_group(path).params:
             described = getattr(parameter, "type_descriptor", None)
             if described is not None and described.annotation in (int, float):
-                yield words, parameter.opts[0]
-
-    return walk(command_tree(), [])
+                yield path.split(), parameter.opts[0]
 
 
 OPTIONS = list(numeric_options())

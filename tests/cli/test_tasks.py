@@ -534,23 +534,6 @@ def test_a_wrong_timeout_is_refused(cli: Cli) -> None:
         refused(cli("list", environ={"TODO_TIMEOUT": timeout}), 2)
 
 
-# --- help --------------------------------------------------------------------------------------
-
-COMMANDS = ["add", "list", "show", "edit", "done", "reopen", "toggle", "rm", "restore", "stats"]
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_has_help_with_an_example_and_a_place_in_the_readme(
-    cli: Cli, command: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    answer = cli(command, "--help")
-    assert answer.exit_code == 0
-    out = answer.stdout + capsys.readouterr().out
-    assert re.search(rf"Examples?:\n +todo {command}", out)
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
-    assert f"todo {command}" in readme
-
-
 def test_the_version(cli: Cli) -> None:
     from todo_cli import __version__
 

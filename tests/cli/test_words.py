@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
 
 from tests.conftest import Cli, Result
-from todo_cli.app import command_tree
+from tests.support.commands import all_paths, command_or_group, listed_commands
 from todo_cli.commands.options import TodoCommand
 from todo_cli.commands.words import SYNONYMS, command_line
+
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 
 
 def ok(result: Result) -> str:
@@ -81,7 +83,7 @@ def test_a_wrong_word_names_the_help_of_its_command(
 
 def test_every_synonym_leads_to_a_command_and_hides_none() -> None:
     for path, synonyms in SYNONYMS.items():
-        names = set(_group(path).list_commands(Any))
+        names = set(command_or_group(path.removeprefix("todo")).list_commands(None))
         assert not names & synonyms.keys()
         assert {one.split()[0] for meant in synonyms.values() for one in meant} <= names
 
@@ -117,9 +119,18 @@ def test_help_is_the_same_as_a_command_and_as_an_option(cli: Cli) -> None:
         assert ok(cli("help", *command.split())) == ok(cli(*command.split(), "--help"))
 
 
+@pytest.mark.parametrize("command", listed_commands())
+def test_every_command_has_help_with_an_example_and_a_place_in_the_readme(
+    cli_here: Cli, command: str
+) -> None:
+    text = ok(cli_here(*command.split(), "--help"))
+    assert re.search(rf"Examples?:\n( +\w.*\n)* +todo {command}\b", text)
+    assert re.search(rf"\btodo {command}\b", README)
+
+
 def test_help_speaks_of_no_types_of_python(cli_here: Cli) -> None:
-    for path in _paths():
-        text = ok(cli_here(*path.split()[1:], "--help"))
+    for path in all_paths():
+        text = ok(cli_here(*path.split(), "--help"))
         assert not re.search(r"<(list|str|int|path|TaskRef)|\.\.\.[]}]\.\.\.", text), path
 
 
@@ -138,25 +149,11 @@ def test_the_version_as_a_command(cli: Cli) -> None:
     assert ok(cli("version", "--json")).startswith('{"version":"')
 
 
-def _group(path: str) -> Any:
-    command: Any = command_tree()
-    for name in path.split()[1:]:
-        command = command.get_command(None, name)
-    return command
-
-
-def _paths(path: str = "todo") -> Iterator[str]:
-    yield path
-    group = _group(path)
-    for name in getattr(group, "list_commands", lambda _: [])(None):
-        yield from _paths(f"{path} {name}")
-
-
 @pytest.mark.parametrize("columns", [40, 80, 120, 200])
 def test_help_is_as_wide_as_the_terminal(cli_here: Cli, columns: int) -> None:
     widest = 0
-    for path in _paths():
-        text = ok(cli_here(*path.split()[1:], "--help", columns=columns))
+    for path in all_paths():
+        text = ok(cli_here(*path.split(), "--help", columns=columns))
         above, _, below = text.partition("Examples:")
         below = below.partition("\n\n")[2]  # an example is a line to copy, so it is never wrapped
         lines = (above + below).splitlines()

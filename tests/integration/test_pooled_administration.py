@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Cli, Postgres
+from tests.support.commands import commands
 from tests.support.leftovers import left_behind
 from tests.support.pgbouncer import pooled
-from todo_cli.commands.database import db
 
 NEEDS_A_SESSION = {"upgrade", "downgrade", "backup"}
 """These are refused: migrations hold a lock of the session, and `pg_dump` sets what it likes."""
@@ -57,9 +57,8 @@ def test_no_command_leaves_anything_in_the_poolers_connection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    names = {command.name or command.callback.__name__ for command in db.registered_commands
-        if command.callback is not None}  # fmt: skip
-    assert names == {*COMMANDS, *WITHOUT_A_DATABASE}
+    named = {f"db {name}" for name in {*COMMANDS, *WITHOUT_A_DATABASE}}
+    assert named == set(commands("db"))
     assert cli_here("db", "backup", "whole.dump").exit_code == 0
     clean = left_behind(pooled_url)
     empty_name = empty_database_url.partition("@/")[2].partition("?")[0]

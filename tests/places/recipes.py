@@ -103,6 +103,7 @@ RECIPES = [
         refused={Place.GRANTED: 1, Place.POOLED: 1},
     ),
     _for_owners("db cleanup --yes"),
+    _for_owners(f"db unlock {EMAIL}"),
     _for_owners("db grant person_of_{database}"),
     Recipe("db grants"),
     _for_owners("db grant person_of_{database} --revoke"),

@@ -6,6 +6,7 @@ are looked at: nothing of a person may stay in them.
 
 from __future__ import annotations
 
+import json
 import shlex
 import shutil
 import tempfile
@@ -13,7 +14,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
@@ -21,10 +21,10 @@ import pytest
 from tests.conftest import Result, _run_here
 from tests.places.recipes import RECIPES, Place
 from tests.support.agent import AgentHome
+from tests.support.commands import commands
 from tests.support.leftovers import left_behind, left_behind_in_all
 from tests.support.neon import OWNER, POOL_SIZE, Neon
 from todo_cli.admin import grants
-from todo_cli.app import command_tree
 
 ROLE = "role_in_places"
 
@@ -37,21 +37,11 @@ class Scene:
     names: dict[str, str]
 
 
-def commands_of(group: Any, above: str = "") -> Iterator[str]:
-    """The full names of the commands that do something by themselves."""
-    for name in group.list_commands(None):
-        command = group.get_command(None, name)
-        if hasattr(command, "list_commands"):
-            yield from commands_of(command, f"{above}{name} ")
-        else:
-            yield f"{above}{name}"
-
-
 def test_every_command_has_a_recipe() -> None:
     called = {recipe.words for recipe in RECIPES}
     missing = [
         name
-        for name in commands_of(command_tree())
+        for name in commands()
         if not any(words == name or words.startswith(f"{name} ") for words in called)
     ]
     assert missing == []
@@ -70,6 +60,29 @@ def test_every_command_does_what_its_recipe_says(
             if done.exit_code != recipe.refused.get(place, 0) or "Traceback" in done.stderr
         ]
     assert unexpected == []
+
+
+def test_every_command_answers_with_one_json_document(request: pytest.FixtureRequest) -> None:
+    """An error is one too, on stderr. Help alone is text for people."""
+    not_json = []
+    with _embedded(request) as scene:
+        for recipe in RECIPES:
+            if Place.EMBEDDED not in recipe.places or recipe.words.startswith("help"):
+                continue
+            json_option = [] if "--json" in recipe.words else ["--json"]
+            words = [*_words(recipe.words, scene.names), *json_option]
+            done = scene.call(*words, stdin=recipe.stdin)
+            answer = done.stdout if done.exit_code == 0 else done.stderr.splitlines()[-1]
+            if not all(map(_is_json, answer.splitlines() if "--jsonl" in words else [answer])):
+                not_json.append((words, done))
+    assert not_json == []
+
+
+def _is_json(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict | list)
+    except ValueError:
+        return False
 
 
 def _words(recipe: str, names: dict[str, str]) -> list[str]:
