@@ -6,7 +6,6 @@ once, and cloned for each test. Nothing is skipped where a program is missing: i
 
 from __future__ import annotations
 
-import io
 import itertools
 import os
 import shutil
@@ -25,6 +24,8 @@ from tests.support.agent import AgentHome
 from tests.support.keyrings import WorkingKeyring
 from tests.support.neon import Neon, running_neon
 from tests.support.people import Person, sign_up
+from tests.support.streams import Result as Result
+from tests.support.streams import run_here
 from todo_cli.admin import migrate
 from todo_cli.database import embedded
 from todo_cli.database.embedded import EmbeddedServer
@@ -208,31 +209,6 @@ def server_database() -> str:
     return "postgres"
 
 
-class _Stream(io.TextIOWrapper):
-    """A stream in memory that can pretend to be a terminal."""
-
-    def __init__(self, content: bytes = b"", *, is_terminal: bool = False) -> None:
-        self.memory = io.BytesIO(content)
-        super().__init__(self.memory, encoding="utf-8", errors="backslashreplace", newline="")
-        self._is_terminal = is_terminal
-
-    def isatty(self) -> bool:
-        return self._is_terminal
-
-    def text(self) -> str:
-        self.flush()
-        return self.memory.getvalue().decode()
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a command line left behind."""
-
-    exit_code: int
-    stdout: str
-    stderr: str
-
-
 Cli = Callable[..., Result]
 
 
@@ -255,7 +231,7 @@ def cli(request: pytest.FixtureRequest, database_url: str, alice: Person) -> Cli
 
     Once in this process, and once as a process of its own that the agent answers.
     """
-    run = _run_here if request.param == "here" else _RunByAgent(request)
+    run = run_here if request.param == "here" else _RunByAgent(request)
     return _typed_by(alice, database_url, run)
 
 
@@ -263,7 +239,7 @@ def cli(request: pytest.FixtureRequest, database_url: str, alice: Person) -> Cli
 def cli_here(database_url: str, alice: Person) -> Cli:
     """As `cli`, in this process alone: for tests that put a double in the place of a keyring or of
     the name service, which another process does not see."""
-    return _typed_by(alice, database_url, _run_here)
+    return _typed_by(alice, database_url, run_here)
 
 
 def _typed_by(alice: Person, database_url: str, run: Callable[..., Result]) -> Cli:
@@ -286,22 +262,6 @@ def _typed_by(alice: Person, database_url: str, run: Callable[..., Result]) -> C
     return call
 
 
-def _run_here(
-    words: Sequence[str], stdin: bytes, columns: int | None, environ: dict[str, str]
-) -> Result:
-    from todo_cli.app import run
-    from todo_cli.context import Invocation
-
-    is_terminal = columns is not None
-    streams = [
-        _Stream(stdin, is_terminal=is_terminal),
-        _Stream(is_terminal=is_terminal),
-        _Stream(is_terminal=is_terminal),
-    ]
-    code = run(Invocation(list(words), {**os.environ, **environ}, *streams))
-    return Result(code, streams[1].text(), streams[2].text())
-
-
 class _RunByAgent:
     """The same by a client process and the agent; what the agent hands back, the process does."""
 
@@ -312,7 +272,7 @@ class _RunByAgent:
         self, words: Sequence[str], stdin: bytes, columns: int | None, environ: dict[str, str]
     ) -> Result:
         if not _can_be_typed([*words, *environ.values()]):
-            return _run_here(words, stdin, columns, environ)
+            return run_here(words, stdin, columns, environ)
         here = {name: os.environ[name] for name in ("VISUAL", "EDITOR") if name in os.environ}
         answer = self._home.todo(
             *words, stdin=stdin, columns=columns, environ={"TERM": "xterm", **here, **environ}

@@ -18,12 +18,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.conftest import Result, _run_here
 from tests.places.recipes import RECIPES, Place
 from tests.support.agent import AgentHome
 from tests.support.commands import commands
 from tests.support.leftovers import left_behind, left_behind_in_all
 from tests.support.neon import OWNER, POOL_SIZE, Neon
+from tests.support.streams import Result, run_here
 from todo_cli.admin import grants
 
 ROLE = "role_in_places"
@@ -195,4 +195,4 @@ _SCENES = {
 
 
 def _here(words: Sequence[str], stdin: str, environ: dict[str, str]) -> Result:
-    return _run_here(words, stdin.encode(), None, environ)
+    return run_here(words, stdin.encode(), None, environ)

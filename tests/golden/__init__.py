@@ -1,0 +1,106 @@
+"""What the commands write of tasks with awkward text, kept byte for byte in `files/`.
+
+`python -m tests.golden` writes the files anew; the difference is then reviewed like any other.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+import psycopg
+
+from tests.support.people import Person
+from tests.support.streams import run_here
+
+FILES = Path(__file__).parent / "files"
+COLUMNS = (40, 80, 120)
+CREATED_AT = datetime(2020, 2, 29, 23, 59, 59, 123456, tzinfo=UTC)
+"""More than a year ago, so that no output depends on today."""
+
+AWKWARD = {
+    "plain": ("Buy milk", None),
+    "wide": ("宽字符 日本語のタスク 한국어 할 일 ＦＵＬＬ", "全角の説明\n二行目"),
+    "combining": ("e\u0301 n\u0303 Z\u0334\u0327a\u0337lgo ﷽", "a\u0300\u0301\u0302\u0303"),
+    "bidi": ("evil \u202egnp.exe\u202c \u2066iso\u2069 שלום مرحبا", "\u200fright\u200e"),
+    "zero width": ("in\u200bvi\u200csi\u2060ble\ufeff \u00adsoft", "\u200b"),
+    "emoji": ("👩‍👩‍👧 🏳️‍🌈 🇩🇪 👍🏽 ❤️ 1️⃣ 🧑🏿‍🚀", "🫠\n👨‍👩‍👧‍👦"),
+    "markup": ("[bold red]x[/bold red] [link=https://a.example]y[/] :smile:", "[/] [blink]"),
+    "html": ("<b>&amp;</b> {0} %s $HOME `id` $(id)", "<script>alert(1)</script>"),
+    "quotes": ("\"double\" 'single' “typographic” «guillemets» ''", 'He said: "\'"'),
+    "backslashes": (r"C:\new\table \\ \u0041 \x1b[31m", "a\\nb\\\\n\\t\\"),
+    "line breaks": ("A title of one line", "one\ntwo\r\nthree\n\n\tindented\nfive\n"),
+    "separators": ("thin\u2009no-break\u00a0ideographic\u3000end", "line\u2028paragraph\u2029end"),
+    "sql": ("'; drop table tasks; --", "null"),
+    "longest": ("x" * 500, None),
+    "longest in words": (("word " * 100).strip(), "word " * 300),
+    "longest and wide": ("宽" * 500, "宽" * 500),
+}
+
+
+def fill(superuser_url: str, person: Person) -> None:
+    """Give a person the awkward tasks: every third is done, the last one is in the trash."""
+    with psycopg.connect(superuser_url, autocommit=True) as connection:
+        # Without the triggers, which would give the present time.
+        connection.execute("set session_replication_role = replica")
+        for number, (title, description) in enumerate(AWKWARD.values(), start=1):
+            created_at = CREATED_AT + timedelta(hours=number)
+            completed_at = created_at + timedelta(minutes=5) if number % 3 == 0 else None
+            is_last = number == len(AWKWARD)
+            connection.execute(
+                "insert into tasks (id, user_id, number, title, description, completed, "
+                "created_at, updated_at, completed_at, deleted_at) "
+                "values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+                (
+                    UUID(int=number, version=4),
+                    person.id,
+                    number,
+                    title,
+                    description,
+                    completed_at is not None,
+                    created_at,
+                    completed_at or created_at,
+                    completed_at,
+                    created_at + timedelta(days=1) if is_last else None,
+                ),
+            )
+
+
+def outputs(superuser_url: str, person: Person) -> Iterator[tuple[str, bytes]]:
+    """Each file's name, and what its command writes now."""
+    os.environ["TZ"] = "UTC"
+    time.tzset()
+    base = {
+        "TODO_DATABASE_URL": superuser_url,
+        "TODO_SESSION_TOKEN": person.token,
+        "TODO_AGENT": "0",
+        "TERM": "xterm-256color",
+    }
+
+    def written(words: str, columns: int | None = None, **environ: str) -> bytes:
+        done = run_here(
+            words.split(), b"", columns, {**base, "COLUMNS": str(columns or ""), **environ}
+        )
+        assert done.exit_code == 0, (words, done.stderr)
+        return done.stdout.encode()
+
+    yield "list.tsv", written("list --all")
+    yield "list.json", written("list --all --json")
+    yield "list.jsonl", written("list --all --jsonl")
+    yield "trash.tsv", written("list --trash")
+    yield "list.indented.json", written("list --all --json", 80)
+    shown = [f"show {number}" for number in range(1, len(AWKWARD))]
+    yield "show.tsv", b"".join(map(written, shown))
+    yield "show.json", b"".join(written(f"{words} --json") for words in shown)
+    for columns in COLUMNS:
+        yield f"list.{columns}.txt", written("list --all", columns, NO_COLOR="1")
+        yield f"trash.{columns}.txt", written("list --trash", columns, NO_COLOR="1")
+        yield (
+            f"show.{columns}.txt",
+            b"".join(written(words, columns, NO_COLOR="1") for words in shown),
+        )
+    yield "list.80.colour.txt", written("list --all", 80)
