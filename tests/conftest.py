@@ -20,6 +20,7 @@ import keyring.backends.fail
 import psycopg
 import pytest
 
+from tests.support import older
 from tests.support.agent import AgentHome
 from tests.support.keyrings import WorkingKeyring
 from tests.support.neon import Neon, running_neon
@@ -29,6 +30,7 @@ from tests.support.streams import run_here
 from todo_cli.admin import migrate
 from todo_cli.database import embedded
 from todo_cli.database.embedded import EmbeddedServer
+from todo_cli.database.embedded.programs import VARIABLE
 from todo_cli.database.session import Database
 from todo_cli.tasks.repository import TaskRepository
 
@@ -92,12 +94,21 @@ class Postgres:
             connection.execute(statement.encode())
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--older-server",
+        action="store_true",
+        help="Run on the oldest PostgreSQL that is installed, from 15 on.",
+    )
+
+
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
+def postgres(request: pytest.FixtureRequest) -> Iterator[Postgres]:
     """One server for the whole run."""
     # Not pytest's folder: its path may be too long for a socket.
     folder = Path(tempfile.mkdtemp(prefix="todo-test-"))
-    server = EmbeddedServer(folder, {})
+    is_older = request.config.getoption("--older-server")
+    server = EmbeddedServer(folder, {VARIABLE: str(older.programs())} if is_older else {})
     server.start()
     try:
         yield Postgres(server.socket_dir)
