@@ -18,9 +18,10 @@ from todo_cli.agent import client, place
 from todo_cli.commands import account, agent, tasks
 from todo_cli.commands.completion import COMPLETE_VARIABLE, ShellName, complete
 from todo_cli.commands.options import COMMON, TodoCommand, TodoGroup, current_run
-from todo_cli.context import Databases, Invocation, OwnDatabases, Run
+from todo_cli.context import Invocation, Run
 from todo_cli.errors import AnswerLost, ClosedPipe, ExitCode, InvalidInput, TodoError
 from todo_cli.render import write_error
+from todo_cli.workspace import Databases, OwnDatabases
 
 _UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 

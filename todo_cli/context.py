@@ -1,4 +1,4 @@
-"""One run of the program: its streams, options, clock and settings; the database when first used.
+"""One run of the program: its streams, options, clock and questions, and the workspace it opens.
 
 All that a command takes from the outside world comes through here, so that the same code runs in
 the caller's process or for a call that came from elsewhere.
@@ -13,23 +13,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol, TextIO, TypeVar
+from typing import TYPE_CHECKING, TextIO, TypeVar
 
-from todo_cli.config import TOKEN_VARIABLE, Settings
+from todo_cli.config import Settings
 from todo_cli.errors import InvalidInput, NotLoggedIn
 from todo_cli.render import Renderer
+from todo_cli.workspace import Callbacks, Databases, OwnDatabases, Workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from todo_cli.accounts import Accounts
-    from todo_cli.credentials import CredentialBook
-    from todo_cli.database.session import Database, Waiting
-    from todo_cli.database.target import Target
-    from todo_cli.local import EmbeddedHome
     from todo_cli.render_database import DatabaseRenderer
-    from todo_cli.tasks.repository import TaskRepository
-    from todo_cli.values import Account, StoreKind
 
 AnyRenderer = TypeVar("AnyRenderer", bound=Renderer)
 
@@ -67,48 +59,6 @@ class NotMadeYet(HandBack):
     """There is no embedded database. Another process may be making it."""
 
 
-class Databases(Protocol):
-    """Where runs take their databases from, and give them back."""
-
-    def lend(
-        self,
-        url: str,
-        *,
-        session_token: str | None,
-        timeout_seconds: float,
-        revive: Callable[[], None] | None = None,
-        waiting: Waiting | None = None,
-    ) -> Database: ...
-
-    def take_back(self, database: Database) -> None: ...
-
-
-class OwnDatabases:
-    """Each run opens its own and closes it."""
-
-    def lend(
-        self,
-        url: str,
-        *,
-        session_token: str | None,
-        timeout_seconds: float,
-        revive: Callable[[], None] | None = None,
-        waiting: Waiting | None = None,
-    ) -> Database:
-        from todo_cli.database.session import Database
-
-        return Database(
-            url,
-            session_token=session_token,
-            timeout_seconds=timeout_seconds,
-            revive=revive,
-            waiting=waiting,
-        )
-
-    def take_back(self, database: Database) -> None:
-        database.close()
-
-
 @dataclass
 class Options:
     """The options that every command takes, before or after its name."""
@@ -126,14 +76,6 @@ class Options:
         self.database_url = self.database_url if database_url is None else database_url
 
 
-@dataclass(frozen=True)
-class Login:
-    """A session token, and where it came from: a variable, the keyring, a file."""
-
-    token: str = field(repr=False)
-    source: str
-
-
 @dataclass
 class Run:
     """One run. Whoever makes it closes it. A guest runs in a process that is not its caller's."""
@@ -147,6 +89,7 @@ class Run:
     has_read_stdin: bool = False
     is_completing: bool = False
     """A shell asks for completions: nothing is made, asked or said."""
+    _workspace: Workspace | None = field(default=None, init=False, repr=False)
 
     @cached_property
     def settings(self) -> Settings:
@@ -173,96 +116,32 @@ class Run:
             now=self.now(),
         )
 
-    @cached_property
-    def credentials(self) -> CredentialBook:
-        from todo_cli.credentials import CredentialBook
+    @property
+    def workspace(self) -> Workspace:
+        """The database and the log-in that this run works with. Opened when first used."""
+        if self._workspace is None:
+            self._workspace = self._make_workspace()
+        return self._workspace
 
-        return CredentialBook(self.settings.data_dir)
+    def _make_workspace(self) -> Workspace:
+        callbacks = Callbacks(
+            note=self.render.note,
+            waiting=self.render.waiting,
+            before_preparing=self._before_preparing,
+        )
+        return Workspace(
+            self.invocation.environ,
+            database_url=self.options.database_url,
+            callbacks=callbacks,
+            databases=self.databases,
+            settings=self.settings,
+        )
 
-    @cached_property
-    def target(self) -> Target:
-        """Which database: the flag's, the environment's, the one kept by a log-in, the embedded."""
-        from todo_cli.database.target import EMBEDDED, KEPT, Target, checked_url, chosen_url
-
-        chosen = chosen_url(self.options.database_url, self.invocation.environ)
-        if chosen is not None:
-            return Target(*chosen)
-        kept = self.credentials.default_url()
-        if kept is not None:
-            return Target(checked_url(kept, "The URL that was kept"), KEPT)
-        return Target(self.home.url, EMBEDDED)
-
-    @cached_property
-    def login(self) -> Login | None:
-        """Who is logged in and how that is known: `TODO_SESSION_TOKEN`, or what a store keeps.
-
-        On the embedded database, which is made where there is none, always somebody.
-        """
-        if self.settings.session_token:
-            self.prepare_embedded()
-            return Login(self.settings.session_token, TOKEN_VARIABLE)
-        if self.target.is_embedded:
-            return Login(self.prepare_embedded(), "file")
-        found = self.credentials.find(self.target.name)
-        return None if found is None else Login(found[0].token, found[1].value)
-
-    @cached_property
-    def database(self) -> Database:
-        return self._make_database(self.login.token if self.login else None)
-
-    @cached_property
-    def accounts(self) -> Accounts:
-        """The accounts of the database, as who is logged in sees them."""
-        return self._make_accounts(self.database)
-
-    @cached_property
-    def door(self) -> Accounts:
-        """The accounts of the database, as seen by nobody: to come in by."""
-        self.prepare_embedded()
-        return self._make_accounts(self._nobodys_database)
-
-    def use_database(self, url: str) -> None:
-        """Let the rest of the run go to the database that was typed, as if it were a flag's."""
-        from todo_cli.database.target import Target, checked_url
-
-        self.options.database_url = checked_url(url, "What was typed")
-        self.__dict__["target"] = Target(url, "--database-url")
-
-    def use_token(self, token: str, source: str) -> Accounts:
-        """Let the rest of the run be of whose session the token is."""
-        self.prepare_embedded()
-        self.__dict__["login"] = Login(token, source)
-        return self.accounts
-
-    def keep_login(
-        self, account: Account, token: str, kind: StoreKind, *, as_default: bool
-    ) -> None:
-        """Keep who has logged in for the next commands; the embedded database has its own file.
-
-        Raises:
-            CredentialStoreError: it could not be kept.
-        """
-        from todo_cli.credentials import Credential
-
-        url = None if self.target.is_embedded else self.target.url
-        credential = Credential(str(account.user_id), account.email, token, url)
-        if self.target.is_embedded:
-            self.home.keep(credential)
-        else:
-            self.credentials.keep(self.target.name, credential, kind, as_default=as_default)
-
-    def forget_login(self) -> None:
-        """Keep nothing of who was logged in, nor the database's URL."""
-        if self.target.is_embedded:
-            self.home.forget()
-        else:
-            self.credentials.forget(self.target.name)
-
-    @cached_property
-    def tasks(self) -> TaskRepository:
-        from todo_cli.tasks.repository import TaskRepository
-
-        return TaskRepository(self.database)
+    def _before_preparing(self) -> None:
+        if self.is_completing:
+            raise NotLoggedIn("There is no database yet.")
+        if self.is_guest:
+            raise NotMadeYet
 
     def now(self) -> datetime:
         return datetime.now(UTC)
@@ -294,7 +173,7 @@ class Run:
             end = "Ctrl-Z and Enter end it" if os.name == "nt" else "Ctrl-D ends it"
             self.render.note(f"Reading {what}; {end}.")
         if self.is_guest:
-            self.prepare_embedded()  # handed back after the reading, it would find nothing to read
+            self.workspace.prepare()  # handed back after the reading, it would find nothing to read
         self.has_read_stdin = True
         try:
             return stdin.buffer.read().decode("utf-8-sig")
@@ -372,66 +251,13 @@ class Run:
             raise HandBack
 
     def close(self) -> None:
-        for name in ("database", "_nobodys_database"):
-            if name in self.__dict__:
-                self.databases.take_back(self.__dict__[name])
-
-    @cached_property
-    def home(self) -> EmbeddedHome:
-        from todo_cli.local import EmbeddedHome
-
-        return EmbeddedHome(self.settings.data_dir, self.invocation.environ)
-
-    @cached_property
-    def _nobodys_database(self) -> Database:
-        return self._make_database(None)
-
-    def prepare_embedded(self) -> str:
-        """See that the embedded database is there, if it is the target; answer its own token."""
-        if not self.target.is_embedded:
-            return ""
-        token = self.home.session_token()
-        if token is not None:
-            return token
-        if self.is_completing:
-            raise NotLoggedIn("There is no database yet.")
-        if self.is_guest:
-            raise NotMadeYet
-        if self.home.is_made:
-            return self.home.prepare()
-        self.render.note("Making a database for your tasks …")
-        token = self.home.prepare()
-        self.render.note(f"Your tasks live in {self.settings.data_dir} (PostgreSQL).")
-        return token
-
-    def _make_database(self, token: str | None) -> Database:
-        return self.databases.lend(
-            self.target.url,
-            session_token=token,
-            timeout_seconds=self.settings.timeout_seconds,
-            revive=self.home.start if self.target.is_embedded else None,
-            waiting=self.render.waiting,
-        )
-
-    def _make_accounts(self, database: Database) -> Accounts:
-        from todo_cli.accounts import Accounts
-
-        return Accounts(database, user_agent=_user_agent())
+        if self._workspace is not None:
+            self._workspace.close()
 
 
 def confirming(option: str) -> str:
     """The hint where a question cannot be asked."""
     return f"Pass {option} to confirm."
-
-
-def _user_agent() -> str:
-    """How the account's list of sessions names this one."""
-    import platform
-
-    from todo_cli import __version__
-    from todo_cli.values import printable
-
-    return printable(f"todo {__version__} on {platform.node() or 'an unnamed machine'}")
 
 
 @contextmanager

@@ -17,6 +17,7 @@
     │   ├── AnswerLost           the answer could not be written: a full disk
     │   └── DatabaseFault        the database failed in a way that a retry does not mend
     ├── InvalidInput (2)         an impossible value; found before the database is asked
+    │   └── InvalidDraft         a draft's text cannot be a task's; which one it is
     ├── DatabaseUnreachable (3)  after the retries
     │   └── EmbeddedServerError  the embedded server cannot be made or started
     ├── NotLoggedIn (4)
@@ -142,6 +143,14 @@ class InvalidInput(TodoError):
     code = "invalid_input"
     exit_code = ExitCode.USAGE
     # Without a hint of its own, the help of the command that was typed is named.
+
+
+class InvalidDraft(InvalidInput):
+    """One of several drafts cannot be a task. `position` is its place among them, from 0."""
+
+    def __init__(self, error: InvalidInput, position: int) -> None:
+        super().__init__(error.message, hint=error.hint)
+        self.position = position
 
 
 class DatabaseUnreachable(TodoError):

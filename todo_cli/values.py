@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 TITLE_MAX_LENGTH = 500
 DESCRIPTION_MAX_LENGTH = 20_000
 DEFAULT_LIMIT = 50
+MAX_STATS_DAYS = 3650
 MAX_TASKS = 200_000
 """How many tasks one command adds or changes: some seconds of one statement, and some hundred MB
 of memory here."""
@@ -151,9 +152,64 @@ def _clamped(digits: str) -> int:
     return min(int(significant or "0"), MAX_BIGINT)
 
 
+class NotGiven(Enum):
+    """The type of `NOT_GIVEN`, which is told from None: a description may be None."""
+
+    NOT_GIVEN = "not given"
+
+
+NOT_GIVEN = NotGiven.NOT_GIVEN
+
+
+@dataclass(frozen=True)
+class TaskDraft:
+    """A task to be added, as somebody wrote it. The repository cleans its texts."""
+
+    title: str
+    description: str | None = None
+
+    def cleaned(self) -> TaskDraft:
+        """The draft as it is stored.
+
+        Raises:
+            InvalidInput: a text cannot be a task's.
+        """
+        description = None if self.description is None else clean_description(self.description)
+        return TaskDraft(clean_title(self.title), description)
+
+
+@dataclass(frozen=True)
+class TaskChanges:
+    """What to change of a task. What is not given stays; a description of None or "" is cleared."""
+
+    title: str | NotGiven = NOT_GIVEN
+    description: str | NotGiven | None = NOT_GIVEN
+
+    def cleaned(self) -> dict[str, str | None]:
+        """The columns that change, with their texts as they are stored.
+
+        Raises:
+            InvalidInput: a text cannot be a task's.
+        """
+        columns: dict[str, str | None] = {}
+        if not isinstance(self.title, NotGiven):
+            columns["title"] = clean_title(self.title)
+        if not isinstance(self.description, NotGiven):
+            columns["description"] = clean_description(self.description or "")
+        return columns
+
+    def __bool__(self) -> bool:
+        """Whether anything is given."""
+        return self != TaskChanges()
+
+
 @dataclass(frozen=True)
 class TaskQuery:
-    """What to list. `limit` None means all; `after` names the task that ends the page before."""
+    """What to list. `limit` None means all; `after` names the task that ends the page before.
+
+    Raises:
+        InvalidInput: the limit is negative, or more than a database can take.
+    """
 
     state: TaskState = TaskState.PENDING
     search: str | None = None
@@ -161,6 +217,10 @@ class TaskQuery:
     reverse: bool = False
     limit: int | None = None
     after: TaskRef | None = None
+
+    def __post_init__(self) -> None:
+        if self.limit is not None and not 0 <= self.limit <= MAX_BIGINT:
+            raise InvalidInput("The limit is negative or too large.", hint="Take 0 or more.")
 
     def with_limit(self, limit: int) -> TaskQuery:
         return replace(self, limit=limit)

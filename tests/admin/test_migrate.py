@@ -19,7 +19,7 @@ from tests.conftest import Cli
 from tests.support.server import wheel_programs
 from todo_cli.admin import migrate
 from todo_cli.tasks.repository import TaskRepository
-from todo_cli.values import TaskRef
+from todo_cli.values import TaskDraft, TaskRef
 
 REPOSITORY = Path(__file__).parents[2]
 NEWEST = "ix_tasks_user_id_number_pending"
@@ -213,7 +213,7 @@ class TestAnotherProgramsDatabase:
 class TestWhatADowngradeTakesAway:
     @pytest.fixture(autouse=True)
     def some_tasks(self, tasks: TaskRepository) -> None:
-        tasks.add([(title, None) for title in ("One", "Two", "Three")])
+        tasks.add([TaskDraft(title) for title in ("One", "Two", "Three")])
         tasks.trash([TaskRef.parse("2"), TaskRef.parse("3")])
 
     def test_each_revision_says_what_it_loses(self) -> None:

@@ -220,4 +220,4 @@ def test_a_database_that_never_answers_is_not_waited_for_long(
         code = completion.complete(run, command_tree())
         run.close()
     assert (code, out.getvalue(), err.getvalue()) == (0, "", "")
-    assert run.settings.timeout_seconds == expected_seconds
+    assert run.workspace.timeout_seconds == expected_seconds

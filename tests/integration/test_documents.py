@@ -26,24 +26,31 @@ from todo_cli.documents import (
     task_document,
     task_record,
 )
-from todo_cli.errors import TaskNotFound
+from todo_cli.errors import InvalidInput, TaskNotFound
 from todo_cli.tasks import repository
 from todo_cli.tasks.repository import TaskRepository
-from todo_cli.values import SortKey, TaskQuery, TaskRef, TaskState, clean_description, clean_title
+from todo_cli.values import (
+    SortKey,
+    TaskChanges,
+    TaskDraft,
+    TaskQuery,
+    TaskRef,
+    TaskState,
+)
 
 GOLDEN = Path(__file__).with_name("golden")
 ALL = TaskQuery(state=TaskState.ALL)
 AWKWARD = [
-    ("plain", None),
-    ('"quotes" \\ back/slash', 'a "b" \\n \\ c'),
-    ("\\t is no tab", "a\ttab\tand\\ta backslash"),
-    ("two lines", "first\nsecond\n\n  fourth\\"),
-    ("line separators \u2028 \u2029 \ufeff", "next\u2028line\u2029paragraph"),
-    ("bidi \u202e evil \u2066 isolate", "\u202eevil"),
-    ("emoji 👩‍👩‍👧 𝕏 é é 宽", "\U0010ffff \ue000 \ufffe"),
-    ("null", "null"),
-    ("<b>&amp;</b> [bold]x[/bold] %s {0}", "{}[]\n,\n:"),
-    ("x" * 500, "é" * 20_000),
+    TaskDraft("plain"),
+    TaskDraft('"quotes" \\ back/slash', 'a "b" \\n \\ c'),
+    TaskDraft("\\t is no tab", "a\ttab\tand\\ta backslash"),
+    TaskDraft("two lines", "first\nsecond\n\n  fourth\\"),
+    TaskDraft("line separators \u2028 \u2029 \ufeff", "next\u2028line\u2029paragraph"),
+    TaskDraft("bidi \u202e evil \u2066 isolate", "\u202eevil"),
+    TaskDraft("emoji 👩‍👩‍👧 𝕏 é é 宽", "\U0010ffff \ue000 \ufffe"),
+    TaskDraft("null", "null"),
+    TaskDraft("<b>&amp;</b> [bold]x[/bold] %s {0}", "{}[]\n,\n:"),
+    TaskDraft("x" * 500, "é" * 20_000),
 ]
 INSTANTS = [
     "2026-11-22 09:30:00+00",
@@ -58,7 +65,9 @@ INSTANTS = [
 @pytest.fixture
 def awkward(tasks: TaskRepository, database_url: str) -> TaskRepository:
     """Tasks with every awkward text and instant, one of each state, one archived."""
-    tasks.add([*AWKWARD, ("done", None), ("removed", None), ("archived", "with\ttab")])
+    tasks.add(
+        [*AWKWARD, TaskDraft("done"), TaskDraft("removed"), TaskDraft("archived", "with\ttab")]
+    )
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("alter table tasks disable trigger user")
         connection.execute(
@@ -142,8 +151,8 @@ def test_any_text_is_written_alike(tasks: TaskRepository, title: str, descriptio
     controls = {chr(code) for code in (*range(32), *range(127, 160))} - set("\n\t\r")
     kept = "".join(character for character in description if character not in controls)
     try:
-        (task,) = tasks.add([(clean_title(title), clean_description(kept))])
-    except ValueError:
+        (task,) = tasks.add([TaskDraft(title, kept)])
+    except InvalidInput:
         return
     newest = replace(ALL, limit=1)
     assert documents(tasks, newest) == [compact_json(task_document(task))]
@@ -195,8 +204,8 @@ def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_pages_give_what_the_whole_list_gives(
     tasks: TaskRepository, small_pages: None, sort: SortKey, reverse: bool
 ) -> None:
-    tasks.add([(title, None) for title in ("b", "a", "C", "a", "d", "e", "A", "f", "g", "h")])
-    tasks.edit(TaskRef.parse("2"), {"description": "touched"})
+    tasks.add([TaskDraft(title) for title in ("b", "a", "C", "a", "d", "e", "A", "f", "g", "h")])
+    tasks.edit(TaskRef.parse("2"), TaskChanges(description="touched"))
     query = replace(ALL, sort=sort, reverse=reverse)
     for limit in (None, *range(1, 12)):
         for after in (None, TaskRef.parse("4")):
@@ -212,7 +221,7 @@ def test_a_page_ends_after_so_many_bytes(
 ) -> None:
     monkeypatch.setattr("todo_cli.tasks.statements.PAGE_BYTES", page_bytes)
     monkeypatch.setattr(repository, "SORTED_PAGE_TASKS", 4)
-    tasks.add([(f"{n}", "é" * 10_000) for n in range(9)])
+    tasks.add([TaskDraft(f"{n}", "é" * 10_000) for n in range(9)])
     pages = list(tasks.documents(replace(ALL, sort=sort)))
     assert sorted(
         json.loads(line)["number"] for page in pages if page for line in page.split("\n")
@@ -226,12 +235,12 @@ def test_a_page_ends_after_so_many_bytes(
 def test_a_list_that_changes_while_it_is_read_has_no_task_twice(
     tasks: TaskRepository, small_pages: None, sort: SortKey
 ) -> None:
-    tasks.add([(title, None) for title in "abcdefghij"])
+    tasks.add([TaskDraft(title) for title in "abcdefghij"])
     pages = tasks.documents(replace(ALL, sort=sort))
     seen = [json.loads(line)["number"] for line in next(pages).split("\n")]
-    tasks.edit(TaskRef.parse(str(seen[0])), {"title": "zzz"})
+    tasks.edit(TaskRef.parse(str(seen[0])), TaskChanges(title="zzz"))
     tasks.delete([TaskRef.parse(str(seen[1])), TaskRef.parse("5")])
-    tasks.add([("b2", None)])
+    tasks.add([TaskDraft("b2")])
     seen += [json.loads(line)["number"] for page in pages if page for line in page.split("\n")]
     assert len(set(seen)) == len(seen)
     assert {1, 2, 3, 4, 6, 7, 8, 9, 10} - {seen[0], seen[1]} <= set(seen)
@@ -239,7 +248,7 @@ def test_a_list_that_changes_while_it_is_read_has_no_task_twice(
 
 
 def test_a_page_after_no_task_is_an_error(tasks: TaskRepository) -> None:
-    tasks.add([("one", None)])
+    tasks.add([TaskDraft("one")])
     with pytest.raises(TaskNotFound):
         list(tasks.documents(replace(ALL, after=TaskRef.parse("9"))))
     assert documents(tasks, replace(ALL, after=TaskRef.parse("1"))) == []

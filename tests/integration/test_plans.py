@@ -19,7 +19,7 @@ from tests.conftest import Postgres
 from todo_cli.database.session import IDENTITY, Database, identity_values
 from todo_cli.tasks.repository import TaskRepository
 from todo_cli.tasks.statements import MAX_SUGGESTIONS, MAX_TITLES_SEARCHED
-from todo_cli.values import TaskQuery, TaskRef, TaskState
+from todo_cli.values import TaskChanges, TaskDraft, TaskQuery, TaskRef, TaskState
 
 USERS = 2_000
 TASKS_EACH = 50
@@ -66,8 +66,8 @@ PATTERNS: dict[str, Ask] = {
     "list": lambda tasks: tasks.page(ALL, with_total=True),
     "next page": lambda tasks: tasks.page(replace(ALL, after=_last_of_first_page(tasks))),
     "pending": lambda tasks: tasks.page(TaskQuery(limit=PAGE)),
-    "create": lambda tasks: tasks.add([("new", None)]),
-    "update": lambda tasks: tasks.edit(TaskRef.parse("7"), {"title": "changed"}),
+    "create": lambda tasks: tasks.add([TaskDraft("new")]),
+    "update": lambda tasks: tasks.edit(TaskRef.parse("7"), TaskChanges(title="changed")),
     "toggle": lambda tasks: tasks.toggle([TaskRef.parse("7")]),
     "delete": lambda tasks: tasks.delete([TaskRef.parse("9")]),
     "show several": lambda tasks: tasks.get(SEVERAL),

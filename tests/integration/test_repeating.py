@@ -15,7 +15,7 @@ from tests.support.waiting import count_blocked, wait_until
 from todo_cli.database.session import Database
 from todo_cli.errors import DatabaseFault, EditConflict
 from todo_cli.tasks.repository import TaskRepository
-from todo_cli.values import TaskQuery, TaskRef
+from todo_cli.values import TaskChanges, TaskDraft, TaskQuery, TaskRef
 
 ONE = [TaskRef.parse("1")]
 BOTH = [TaskRef.parse("1"), TaskRef.parse("2")]
@@ -39,7 +39,7 @@ class Line:
         )
         self.tasks = TaskRepository(self._database)
         self.elsewhere = TaskRepository(self._other_database)
-        self.tasks.add([("one", None), ("two", None)])
+        self.tasks.add([TaskDraft("one"), TaskDraft("two")])
 
     def _revive(self) -> None:
         self.while_cut()
@@ -102,7 +102,7 @@ class TestToggle:
         def get(refs: list[TaskRef], **options: bool) -> object:
             found = read(refs, **options)
             monkeypatch.setattr(line.tasks, "get", read)
-            line.elsewhere.edit(ONE[0], {"title": "changed"})
+            line.elsewhere.edit(ONE[0], TaskChanges(title="changed"))
             return found
 
         monkeypatch.setattr(line.tasks, "get", get)
@@ -116,7 +116,7 @@ class TestToggle:
 def test_an_edit_that_was_kept_is_no_conflict_with_itself(line: Line) -> None:
     before = line.tasks.get(ONE)[0]
     line.neon.pooled.cut(before_server_message=1)
-    edited = line.tasks.edit(ONE[0], {"title": "new"}, unchanged_since=before)
+    edited = line.tasks.edit(ONE[0], TaskChanges(title="new"), unchanged_since=before)
     assert edited[0].title == "new"
     assert line.neon.pooled.stats.cuts == 1
 
@@ -130,16 +130,19 @@ def test_what_our_own_first_try_did_is_not_said_to_be_so_already(line: Line) -> 
 
 def test_an_edit_of_what_was_changed_meanwhile_is_refused(line: Line) -> None:
     before = line.tasks.get(ONE)[0]
-    line.elsewhere.edit(ONE[0], {"title": "theirs"})
+    line.elsewhere.edit(ONE[0], TaskChanges(title="theirs"))
     with pytest.raises(EditConflict):
-        line.tasks.edit(ONE[0], {"title": "ours"}, unchanged_since=before)
+        line.tasks.edit(ONE[0], TaskChanges(title="ours"), unchanged_since=before)
     assert line.tasks.get(ONE)[0].title == "theirs"
 
 
 def test_a_repeated_add_takes_no_further_number(line: Line) -> None:
     line.neon.pooled.cut(before_server_message=1)
-    assert [task.number for task in line.tasks.add([("three", None), ("four", None)])] == [3, 4]
-    assert [task.number for task in line.tasks.add([("five", None)])] == [5]
+    assert [task.number for task in line.tasks.add([TaskDraft("three"), TaskDraft("four")])] == [
+        3,
+        4,
+    ]
+    assert [task.number for task in line.tasks.add([TaskDraft("five")])] == [5]
     assert len(line.tasks.page(TaskQuery()).tasks) == 5
 
 
@@ -154,7 +157,7 @@ def test_a_try_that_is_still_running_and_its_repetition_add_once(
         timeout_seconds=30,
     )
     tasks = TaskRepository(database)
-    tasks.add([("one", None)])
+    tasks.add([TaskDraft("one")])
     database.close()
     proxy = neon.pooled if is_pooled else neon.direct
     proxy.stats.reset()
@@ -165,7 +168,7 @@ def test_a_try_that_is_still_running_and_its_repetition_add_once(
         blocker.execute("select from todo_auth.task_counters for update")
         # The whole pipeline arrives, its end included; then the line is cut while it runs.
         proxy.cut(after_client_message=9, let_server_finish=False)
-        added = pool.submit(tasks.add, [("two", None)])
+        added = pool.submit(tasks.add, [TaskDraft("two")])
         wait_until(lambda: count_blocked(blocker) == 2)
         blocker.rollback()
         assert [task.title for task in added.result()] == ["two"]

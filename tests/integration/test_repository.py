@@ -17,7 +17,7 @@ from todo_cli.errors import AmbiguousTask, EditConflict, NotLoggedIn, SchemaBehi
 from todo_cli.ids import uuid7
 from todo_cli.tasks.repository import TaskRepository
 from todo_cli.tasks.statements import MAX_SUGGESTIONS
-from todo_cli.values import SortKey, TaskQuery, TaskRef, TaskState
+from todo_cli.values import SortKey, TaskChanges, TaskDraft, TaskQuery, TaskRef, TaskState
 
 ALL = TaskQuery(state=TaskState.ALL)
 
@@ -27,7 +27,7 @@ def ref(text: object) -> TaskRef:
 
 
 def add(tasks: TaskRepository, *titles: str) -> None:
-    tasks.add([(title, None) for title in titles])
+    tasks.add([TaskDraft(title) for title in titles])
 
 
 def titles(tasks: TaskRepository, query: TaskQuery = ALL) -> list[str]:
@@ -35,7 +35,7 @@ def titles(tasks: TaskRepository, query: TaskQuery = ALL) -> list[str]:
 
 
 def test_tasks_are_numbered_in_the_order_given(tasks: TaskRepository) -> None:
-    made = tasks.add([(f"task {n}", None) for n in range(1, 101)])
+    made = tasks.add([TaskDraft(f"task {n}") for n in range(1, 101)])
     assert [task.number for task in made] == list(range(1, 101))
     assert [task.title for task in made] == [f"task {n}" for n in range(1, 101)]
 
@@ -43,12 +43,12 @@ def test_tasks_are_numbered_in_the_order_given(tasks: TaskRepository) -> None:
 def test_a_number_is_never_used_twice(tasks: TaskRepository) -> None:
     add(tasks, "one", "two")
     tasks.delete([ref(2)])
-    assert tasks.add([("three", None)])[0].number == 3
+    assert tasks.add([TaskDraft("three")])[0].number == 3
 
 
 def test_each_user_counts_alone(tasks: TaskRepository, tasks_of_bob: TaskRepository) -> None:
     add(tasks, "one", "two")
-    assert tasks_of_bob.add([("mine", None)])[0].number == 1
+    assert tasks_of_bob.add([TaskDraft("mine")])[0].number == 1
 
 
 def test_the_newest_come_first_and_pages_follow_each_other(tasks: TaskRepository) -> None:
@@ -69,7 +69,7 @@ def test_pages_by_keyset_give_what_the_whole_list_gives(
     tasks: TaskRepository, sort: SortKey, reverse: bool
 ) -> None:
     add(tasks, *["banana", "apple", "Cherry", "apple", "date", "elder"])
-    tasks.edit(ref(2), {"description": "touched"})
+    tasks.edit(ref(2), TaskChanges(description="touched"))
     query = replace(ALL, sort=sort, reverse=reverse)
     whole = [task.number for task in tasks.page(query).tasks]
     paged: list[int] = []
@@ -93,7 +93,14 @@ def test_a_page_after_no_task_is_an_error(tasks: TaskRepository) -> None:
 
 
 def test_states_and_search(tasks: TaskRepository) -> None:
-    tasks.add([("Milk", None), ("Bread", "with MILK"), ("50% off_", None), ("Eggs", None)])
+    tasks.add(
+        [
+            TaskDraft("Milk"),
+            TaskDraft("Bread", "with MILK"),
+            TaskDraft("50% off_"),
+            TaskDraft("Eggs"),
+        ]
+    )
     tasks.set_completed([ref(2)], True)
     tasks.trash([ref(4)])
     assert titles(tasks, TaskQuery()) == ["50% off_", "Milk"]
@@ -144,13 +151,13 @@ def test_it_is_all_or_none_also_beside_somebody_who_removes_one(
 
 
 def test_one_task_may_be_named_twice(tasks: TaskRepository) -> None:
-    task = tasks.add([("one", None)])[0]
+    task = tasks.add([TaskDraft("one")])[0]
     done = tasks.set_completed([ref(1), ref(1), ref(task.id)], True)
     assert [task.number for task in done] == [1]
 
 
 def test_a_beginning_that_fits_several_lists_them(tasks: TaskRepository) -> None:
-    made = tasks.add([("one", None), ("two", None)])
+    made = tasks.add([TaskDraft("one"), TaskDraft("two")])
     shared = str(made[0].id)[:8]
     with pytest.raises(AmbiguousTask, match=r"1 \(one\).*2 \(two\)|2 \(two\).*1 \(one\)"):
         tasks.set_completed([ref(shared)], True)
@@ -175,16 +182,16 @@ def test_toggle_flips_each(tasks: TaskRepository) -> None:
 
 
 def test_edit_clears_and_keeps(tasks: TaskRepository) -> None:
-    tasks.add([("one", "about it")])
-    assert tasks.edit(ref(1), {"title": "uno"})[0].description == "about it"
-    assert tasks.edit(ref(1), {"description": None})[0].description is None
+    tasks.add([TaskDraft("one", "about it")])
+    assert tasks.edit(ref(1), TaskChanges(title="uno"))[0].description == "about it"
+    assert tasks.edit(ref(1), TaskChanges(description=None))[0].description is None
 
 
 def test_an_edit_of_what_somebody_changed_meanwhile_is_refused(tasks: TaskRepository) -> None:
-    seen = tasks.add([("one", None)])[0]
-    tasks.edit(ref(1), {"title": "theirs"})
+    seen = tasks.add([TaskDraft("one")])[0]
+    tasks.edit(ref(1), TaskChanges(title="theirs"))
     with pytest.raises(EditConflict):
-        tasks.edit(ref(1), {"title": "ours"}, unchanged_since=seen)
+        tasks.edit(ref(1), TaskChanges(title="ours"), unchanged_since=seen)
     assert titles(tasks) == ["theirs"]
 
 
@@ -206,15 +213,15 @@ def test_the_same_add_twice_adds_once_and_takes_no_second_number(
 
     ids = iter([*(made := [uuid7(), uuid7()]), *made])
     monkeypatch.setattr("todo_cli.tasks.repository.uuid7", lambda: next(ids))
-    first = tasks.add([("one", None), ("two", None)])
-    assert tasks.add([("one", None), ("two", None)]) == first
+    first = tasks.add([TaskDraft("one"), TaskDraft("two")])
+    assert tasks.add([TaskDraft("one"), TaskDraft("two")]) == first
     monkeypatch.undo()
-    assert tasks.add([("three", None)])[0].number == 3
+    assert tasks.add([TaskDraft("three")])[0].number == 3
 
 
 EVERY_WAY_IN: dict[str, Callable[[TaskRepository, TaskRef], object]] = {
     "show": lambda tasks, ref: tasks.get([ref]),
-    "edit": lambda tasks, ref: tasks.edit(ref, {"title": "mine now"}),
+    "edit": lambda tasks, ref: tasks.edit(ref, TaskChanges(title="mine now")),
     "done": lambda tasks, ref: tasks.set_completed([ref], True),
     "toggle": lambda tasks, ref: tasks.toggle([ref]),
     "rm": lambda tasks, ref: tasks.trash([ref]),
@@ -228,7 +235,7 @@ EVERY_WAY_IN: dict[str, Callable[[TaskRepository, TaskRef], object]] = {
 def test_another_user_is_nobody(
     tasks: TaskRepository, tasks_of_bob: TaskRepository, way: str
 ) -> None:
-    secret = tasks.add([("secret", None)])[0]
+    secret = tasks.add([TaskDraft("secret")])[0]
     assert titles(tasks_of_bob) == []
     assert tasks_of_bob.stats(datetime.date(2026, 1, 1), 7, "UTC").total == 0
     for reference in (secret.number, secret.id, str(secret.id)[:18]):
@@ -245,7 +252,7 @@ def test_a_token_of_nobody_is_told_apart_from_an_empty_list(
         with pytest.raises(NotLoggedIn):
             stranger.page(ALL)
         with pytest.raises(NotLoggedIn):
-            stranger.add([("one", None)])
+            stranger.add([TaskDraft("one")])
 
 
 def test_an_expired_session_is_nobody(
@@ -346,7 +353,7 @@ def test_the_statistics_of_no_task(tasks: TaskRepository) -> None:
 
 
 def test_a_beginning_that_fits_many_hides_no_other_reference(tasks: TaskRepository) -> None:
-    made = tasks.add([(f"{n}", None) for n in range(40)])
+    made = tasks.add([TaskDraft(f"{n}") for n in range(40)])
     shared = ref(str(made[0].id)[:6])
     with pytest.raises(AmbiguousTask):
         tasks.set_completed([ref(40), shared], True)
@@ -355,7 +362,7 @@ def test_a_beginning_that_fits_many_hides_no_other_reference(tasks: TaskReposito
 
 
 def test_what_was_so_already_is_told_apart(tasks: TaskRepository) -> None:
-    added = tasks.add([("one", None), ("two", None)])
+    added = tasks.add([TaskDraft("one"), TaskDraft("two")])
     ids = {task.number: task.id for task in added}
     both = [ref(1), ref(2)]
     assert tasks.set_completed([ref(1)], True).unchanged == frozenset()
@@ -365,12 +372,12 @@ def test_what_was_so_already_is_told_apart(tasks: TaskRepository) -> None:
     assert tasks.trash(both).unchanged == {ids[2]}
     assert tasks.restore([ref(1)]).unchanged == frozenset()
     assert tasks.restore(both).unchanged == {ids[1]}
-    assert tasks.edit(ref(1), {"title": "one"}).unchanged == {ids[1]}
-    assert tasks.edit(ref(1), {"title": "uno"}).unchanged == frozenset()
+    assert tasks.edit(ref(1), TaskChanges(title="one")).unchanged == {ids[1]}
+    assert tasks.edit(ref(1), TaskChanges(title="uno")).unchanged == frozenset()
 
 
 def test_every_number_is_suggested_by_its_digits(tasks: TaskRepository) -> None:
-    tasks.add([(f"Task {n}", None) for n in range(1, 1301)])
+    tasks.add([TaskDraft(f"Task {n}") for n in range(1, 1301)])
     tasks.set_completed([TaskRef.parse("12")], True)
     found = [number for number, _ in tasks.numbered("1", TaskState.ALL)]
     assert found == [1, *range(10, 20), *range(100, 189)]
@@ -383,7 +390,7 @@ def test_every_number_is_suggested_by_its_digits(tasks: TaskRepository) -> None:
 
 
 def test_titles_are_suggested_newest_first(tasks: TaskRepository) -> None:
-    tasks.add([("100% wool", None), ("100 wool", "50%"), ("Cotton", None)])
+    tasks.add([TaskDraft("100% wool"), TaskDraft("100 wool", "50%"), TaskDraft("Cotton")])
     assert tasks.titled("WOOL", TaskState.ALL) == [(2, "100 wool"), (1, "100% wool")]
     assert tasks.titled("%", TaskState.ALL) == [(1, "100% wool")]
     assert tasks.titled("", TaskState.ALL, excluded=[2]) == [(3, "Cotton"), (1, "100% wool")]

@@ -23,7 +23,7 @@ from todo_cli.database.session import TAKES_LONG, Database
 from todo_cli.errors import DatabaseUnreachable
 from todo_cli.tasks.references import LARGE
 from todo_cli.tasks.repository import TaskRepository
-from todo_cli.values import TaskQuery
+from todo_cli.values import TaskDraft, TaskQuery
 
 ENDINGS: list[Ending] = ["57P01", "fin", "eof", "rst", "blackhole"]
 HOSTS = pytest.mark.parametrize("is_pooled", [True, False], ids=["pooled", "direct"])
@@ -63,10 +63,10 @@ class TestIdleConnections:
     ) -> None:
         # Of these seconds a third is given to a connection that says nothing.
         tasks = open_tasks(is_pooled=is_pooled, timeout_seconds=6)
-        tasks.add([("before", None)])
+        tasks.add([TaskDraft("before")])
         proxy = neon.pooled if is_pooled else neon.direct
         assert proxy.kill_idle(how) == 1
-        tasks.add([("after", None)])
+        tasks.add([TaskDraft("after")])
         titles = [task.title for task in tasks.page(TaskQuery()).tasks]
         assert titles == ["after", "before"]
         assert proxy.stats.connections == 2
@@ -100,10 +100,10 @@ class TestIdleConnections:
         is_pooled: bool,
     ) -> None:
         tasks = open_tasks(is_pooled=is_pooled, timeout_seconds=15)
-        tasks.add([("before", None)])
+        tasks.add([TaskDraft("before")])
         proxy = neon.pooled if is_pooled else neon.direct
         assert proxy.kill_idle(how) == 1
-        assert len(tasks.add([("after", None)] * LARGE)) == LARGE
+        assert len(tasks.add([TaskDraft("after")] * LARGE)) == LARGE
         assert proxy.stats.connections == 2
         assert sum("insert into" in query.lower() for query in proxy.stats.queries) == 2
 
@@ -116,12 +116,12 @@ class TestIdleConnections:
         is_pooled: bool,
     ) -> None:
         tasks = open_tasks(is_pooled=is_pooled)
-        tasks.add([("before", None)])
+        tasks.add([TaskDraft("before")])
         neon.execute(
             "select pg_terminate_backend(pid, 10000) from pg_stat_activity "
             f"where datname = '{neon_database}'"
         )
-        tasks.add([("after", None)])
+        tasks.add([TaskDraft("after")])
         titles = [task.title for task in tasks.page(TaskQuery()).tasks]
         assert titles == ["after", "before"]
 
@@ -129,7 +129,7 @@ class TestIdleConnections:
         self, neon: Neon, open_tasks: Callable[..., TaskRepository]
     ) -> None:
         tasks = open_tasks()
-        tasks.add([("before", None)])
+        tasks.add([TaskDraft("before")])
         neon.pooled.kill_idle("fin")
         for _ in range(5):
             tasks.page(TaskQuery())

@@ -22,7 +22,7 @@ from todo_cli.documents import compact_json, task_document, task_record
 from todo_cli.errors import TaskNotFound
 from todo_cli.tasks import repository
 from todo_cli.tasks.repository import TaskRepository
-from todo_cli.values import SortKey, TaskQuery, TaskRef
+from todo_cli.values import SortKey, TaskDraft, TaskQuery, TaskRef
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +162,7 @@ def test_people_see_their_own(older_url: str, open_database: Callable[..., Datab
         TaskRepository(open_database(older_url, sign_up(older_url, name).token))
         for name in ("alice", "bob")
     )
-    task = alice.add([("secret", "about it")])[0]
+    task = alice.add([TaskDraft("secret", "about it")])[0]
     assert bob.page(TaskQuery(limit=5), with_total=True).tasks == []
     with pytest.raises(TaskNotFound):
         bob.set_completed([TaskRef.parse(str(task.id))], True)
@@ -182,7 +182,12 @@ def test_lists_are_written_alike(
     monkeypatch.setattr(repository, "SORTED_PAGE_TASKS", 2)
     migrate.upgrade(older_url)
     tasks = TaskRepository(open_database(older_url, sign_up(older_url, f"by-{sort}").token))
-    tasks.add([(title, "two\nlines\tand \\") for title in ("b", "a", "Ä", '"', "e", "f", "g", "h")])
+    tasks.add(
+        [
+            TaskDraft(title, "two\nlines\tand \\")
+            for title in ("b", "a", "Ä", '"', "e", "f", "g", "h")
+        ]
+    )
     query = TaskQuery(sort=sort)
     read = tasks.page(query).tasks
     documents = "\n".join(page for page in tasks.documents(query) if page)

@@ -11,7 +11,7 @@ from typer._completion_shared import get_completion_script
 from tests.shells.conftest import ShellHome
 from tests.support.shells import COLUMNS
 from todo_cli.tasks.repository import TaskRepository
-from todo_cli.values import printable
+from todo_cli.values import TaskDraft, printable
 
 SHELLS = ["bash", "zsh", "fish"]
 HOSTILE = [
@@ -47,7 +47,7 @@ ERRORS = re.compile(r"rror|Traceback|not found|unmatched|bad |hint:|No such|nkno
 def test_titles_are_shown_and_never_run(
     shell_home: ShellHome, tasks: TaskRepository, shell: str
 ) -> None:
-    tasks.add([(title, None) for title in HOSTILE])
+    tasks.add([TaskDraft(title) for title in HOSTILE])
     assert "Tab completes" in shell_home.install(shell)
     with shell_home.start(shell) as started:
         shown = started.tab("todo done ")
@@ -73,7 +73,7 @@ def test_titles_are_shown_and_never_run(
 def test_everything_else_is_completed_too(
     shell_home: ShellHome, tasks: TaskRepository, shell: str
 ) -> None:
-    tasks.add([("Buy milk", None), ("Sell; milk", None)])
+    tasks.add([TaskDraft("Buy milk"), TaskDraft("Sell; milk")])
     for name in ("a; touch b1", "other"):
         (shell_home.folder / name).touch()
     shell_home.install(shell)
@@ -144,7 +144,7 @@ def install_as_typer_did(home: Path, shell: str) -> None:
 def test_scripts_of_earlier_versions_run_nothing(
     shell_home: ShellHome, tasks: TaskRepository, shell: str
 ) -> None:
-    tasks.add([(title, None) for title in HOSTILE])
+    tasks.add([TaskDraft(title) for title in HOSTILE])
     install_as_typer_did(shell_home.home, shell)
     with shell_home.start(shell) as started:
         if shell == "zsh":  # the first Tab but loads Typer's function
@@ -162,7 +162,7 @@ def test_zsh_forgets_its_own_completion_of_a_namesake(
 ) -> None:
     """Debian's zsh has a `_devtodo` that claims `todo`, and keeps that in a cache, which looks
     current as long as the number of functions is the same."""
-    tasks.add([("Buy milk", None)])
+    tasks.add([TaskDraft("Buy milk")])
     home = shell_home.home
     elsewhere = {"ZDOTDIR": str(home / "zsh")}
     install_as_typer_did(home, "zsh")

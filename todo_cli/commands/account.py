@@ -27,6 +27,7 @@ from todo_cli.errors import (
 from todo_cli.values import StoreKind
 
 if TYPE_CHECKING:
+    from todo_cli.accounts import Accounts
     from todo_cli.context import Run
     from todo_cli.values import Account
 
@@ -66,7 +67,7 @@ def register(
     email = run.ask("E-mail: ", option="--email") if email is None else email
     name = run.ask("Name: ", option="--name") if name is None else name
     password = _new_password(run, from_stdin=password_stdin)
-    account, token = run.door.register(email, name, password)
+    account, token = run.workspace.anonymous_accounts.register(email, name, password)
     _keep_new_session(run, account, token, credential_store)
 
 
@@ -100,11 +101,11 @@ def login(
     if with_token:
         token = _secret(run, "session token", "--with-token", from_stdin=not run.has_terminal)
         token = token.strip()
-        _keep(run, run.use_token(token, _kind(run, credential_store)).current(), token)
+        _keep(run, _logged_in_by(run, token, credential_store).current(), token)
         return
     email = run.ask("E-mail: ", option="--email") if email is None else email
     password = _secret(run, "password", "--password-stdin", from_stdin=password_stdin)
-    account, token = run.door.log_in(email, password)
+    account, token = run.workspace.anonymous_accounts.log_in(email, password)
     _keep_new_session(run, account, token, credential_store)
 
 
@@ -123,14 +124,16 @@ def logout(
     """
     run = current_run(ctx)
     _refuse_variable(run, "log out")
-    count = _end_session(run, everywhere=everywhere) if run.login else 0
-    run.forget_login()
-    was = "Logged out of" if run.login else "Nobody was logged in on"
-    run.render.note(f"{was} {run.target.label}.")
-    if run.target.is_embedded:
+    workspace = run.workspace
+    is_logged_in = workspace.login is not None
+    count = _end_session(run, everywhere=everywhere) if is_logged_in else 0
+    workspace.forget_login()
+    was = "Logged out of" if is_logged_in else "Nobody was logged in on"
+    run.render.note(f"{was} {workspace.target.label}.")
+    if workspace.is_embedded:
         run.render.note("The next command logs in to its local account.")
     if run.options.json:
-        run.render.facts({"database": run.target.label, "sessions_ended": count})
+        run.render.facts({"database": workspace.target.label, "sessions_ended": count})
 
 
 def whoami(ctx: typer.Context) -> None:
@@ -142,7 +145,7 @@ def whoami(ctx: typer.Context) -> None:
       todo whoami --json
     """
     run = current_run(ctx)
-    run.render.facts(_facts(run, run.accounts.current()))
+    run.render.facts(_facts(run, run.workspace.accounts.current()))
 
 
 def sessions(
@@ -161,9 +164,9 @@ def sessions(
     """
     run = current_run(ctx)
     if revoke is None:
-        run.render.sessions(run.accounts.sessions())
+        run.render.sessions(run.workspace.accounts.sessions())
         return
-    revoked = run.accounts.revoke(revoke)
+    revoked = run.workspace.accounts.revoke(revoke)
     run.render.note(f"Ended session {str(revoked.id)[:8]}.")
     if run.options.json:
         run.render.facts({"id": revoked.id, "revoked": True})
@@ -184,10 +187,10 @@ def passwd(ctx: typer.Context, password_stdin: PasswordStdin = False) -> None:
         current, new = _two_lines(run)
     else:
         if run.has_terminal:
-            run.accounts.current()  # before somebody types three passwords for nothing
+            run.workspace.accounts.current()  # before somebody types three passwords for nothing
         current = run.ask_secret("Current password: ", option="--password-stdin")
         new = _new_password(run, from_stdin=False)
-    run.accounts.change_password(current, new)
+    run.workspace.accounts.change_password(current, new)
     run.render.note("The password is changed; the other sessions are ended.")
     if run.options.json:
         run.render.facts({"changed": True})
@@ -205,12 +208,10 @@ def _look_first(run: Run, kind: StoreKind) -> None:
 
     The embedded database migrates itself and has its own file.
     """
-    if run.target.is_embedded:
-        return
     with _naming_command(run):
-        run.credentials.check(kind)
-    if run.has_terminal:
-        run.door.require_schema()
+        run.workspace.check_store(kind)
+    if run.has_terminal and not run.workspace.is_embedded:
+        run.workspace.anonymous_accounts.require_schema()
 
 
 @contextmanager
@@ -223,9 +224,9 @@ def _naming_command(run: Run) -> Iterator[None]:
         raise
 
 
-def _kind(run: Run, asked: StoreKind) -> StoreKind:
-    """The embedded database uses its file without asking: its own files lie beside it."""
-    return StoreKind.FILE if run.target.is_embedded else asked
+def _logged_in_by(run: Run, token: str, kind: StoreKind) -> Accounts:
+    """The accounts as the token's session sees them; `whoami` is to name where it will be kept."""
+    return run.workspace.use_token(token, run.workspace.store_kind(kind))
 
 
 def _choose_database(run: Run) -> None:
@@ -234,13 +235,13 @@ def _choose_database(run: Run) -> None:
     Raises:
         InvalidInput: none is named, and nothing was made.
     """
-    if not run.target.is_embedded:
+    if not run.workspace.is_embedded:
         return
-    is_made = run.home.is_made
+    is_made = run.workspace.home.is_made
     if run.has_terminal:
         question = f"Database URL{' (nothing for the embedded one)' if is_made else ''}: "
         if url := run.ask_secret(question, option="--database-url").strip():
-            run.use_database(url)
+            run.workspace.use_database(url)
             return
     if not is_made:
         raise InvalidInput(
@@ -251,7 +252,7 @@ def _choose_database(run: Run) -> None:
 
 def _keep_new_session(run: Run, account: Account, token: str, kind: StoreKind) -> None:
     """Keep a session that was just made, or end it."""
-    accounts = run.use_token(token, _kind(run, kind))
+    accounts = _logged_in_by(run, token, kind)
     try:
         with _naming_command(run):
             _keep(run, account, token)
@@ -261,16 +262,16 @@ def _keep_new_session(run: Run, account: Account, token: str, kind: StoreKind) -
 
 
 def _keep(run: Run, account: Account, token: str) -> None:
-    assert run.login is not None
-    kind = StoreKind(run.login.source)
-    # What is kept as the default is what was named for it, not what a variable says today.
-    run.keep_login(account, token, kind, as_default=run.options.database_url is not None)
-    if kind is StoreKind.FILE and not run.target.is_embedded:
+    workspace = run.workspace
+    assert workspace.login is not None
+    kind = StoreKind(workspace.login.source)
+    workspace.keep_login(account, token, kind)
+    if kind is StoreKind.FILE and not workspace.is_embedded:
         run.render.note(
             f"Warning: the session is kept in a file under {run.settings.data_dir}; "
             "whoever can read your files can use it."
         )
-    run.render.note(f"Logged in as {account.email} on {run.target.label}.")
+    run.render.note(f"Logged in as {account.email} on {workspace.target.label}.")
     if run.options.json:
         run.render.facts(_facts(run, account))
 
@@ -283,8 +284,8 @@ def _end_session(run: Run, *, everywhere: bool) -> int:
     """
     try:
         if everywhere:
-            return run.accounts.log_out_everywhere()
-        run.accounts.log_out()
+            return run.workspace.accounts.log_out_everywhere()
+        run.workspace.accounts.log_out()
     except SessionEnded:
         return 0
     except (DatabaseUnreachable, DatabaseLoginRefused, RuleViolated, SchemaBehind) as error:
@@ -300,9 +301,9 @@ def _facts(run: Run, account: Account) -> dict[str, Any]:
         "user_id": account.user_id,
         "email": account.email,
         "name": account.name,
-        "database": run.target.label,
-        "database_source": run.target.source,
-        "credential_source": run.login.source if run.login else None,
+        "database": run.workspace.target.label,
+        "database_source": run.workspace.target.source,
+        "credential_source": run.workspace.login.source if run.workspace.login else None,
         "expires_at": account.expires_at,
     }
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from todo_cli.commands.click import has_own_completion, resolve_incomplete
-from todo_cli.values import TaskState, clean_search, printable
+from todo_cli.values import TaskState, printable
 
 if TYPE_CHECKING:
     from typer.core import TyperGroup
@@ -124,17 +124,17 @@ def complete(run: Run, tree: TyperGroup) -> int:
 def complete_refs(ctx: typer.Context, incomplete: str) -> Iterator[tuple[str, str]]:
     """Numbers of tasks that begin so, or whose titles hold the text."""
     run: Run = ctx.obj
-    timeout_seconds = min(run.settings.timeout_seconds, TIMEOUT_SECONDS)
-    run.settings = replace(run.settings, timeout_seconds=timeout_seconds)
     run.options.database_url = _database_url(ctx)
+    workspace = run.workspace
+    workspace.timeout_seconds = min(workspace.timeout_seconds, TIMEOUT_SECONDS)
     state = _STATES.get(ctx.info_name or "", TaskState.ALL)
     if ctx.params.get("archived"):
         state = TaskState.ARCHIVED
     given = [ref.number for ref in ctx.params.get("refs") or [] if ref.number is not None]
     if incomplete.isascii() and incomplete.isdigit():
-        found = run.tasks.numbered(incomplete, state, excluded=given)
+        found = run.workspace.tasks.numbered(incomplete, state, excluded=given)
     else:
-        found = run.tasks.titled(clean_search(incomplete), state, excluded=given)
+        found = run.workspace.tasks.titled(incomplete, state, excluded=given)
     for number, title in found:
         yield _Fitting(number), title
 

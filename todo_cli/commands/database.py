@@ -105,7 +105,7 @@ def downgrade(
         _back_up(run, target, backup)
         run.render.note(f"Backed up to {backup}.")
     if target.is_embedded:
-        run.home.forget_revision()
+        run.workspace.home.forget_revision()
     with run.database_render.progress("Downgrading") as progress:
         migrate.downgrade(
             target.url,
@@ -156,7 +156,7 @@ def start(ctx: typer.Context) -> None:
     server = EmbeddedServer(run.settings.data_dir, run.invocation.environ)
     was_running = server.is_running()
     server.start()
-    run.home.keep_running()
+    run.workspace.home.keep_running()
     run.render.note("It was running already." if was_running else "The embedded server runs.")
     if run.options.json:
         run.database_render.facts({"running": True, "changed": not was_running})
@@ -396,7 +396,7 @@ def restore(ctx: typer.Context, file: BackupFile) -> None:
     run = current_run(ctx)
     target = named_target(run, prepare=False)
     if target.is_embedded:
-        run.home.forget_revision()
+        run.workspace.home.forget_revision()
     with run.database_render.progress("Restoring") as progress:
         manifest = bring_back(
             target.url,
@@ -476,8 +476,9 @@ def explain(
     from todo_cli.admin.explain import explain as explained
 
     run = current_run(ctx)
-    run.render.note(f"Target: {run.target.label}")  # yours, which may not be the administrators'
-    patterns = explained(run.database)
+    workspace = run.workspace
+    run.render.note(f"Target: {workspace.target.label}")  # yours: administrators may have another
+    patterns = explained(workspace.database)
     rows = [
         {
             "pattern": one.pattern,
@@ -624,9 +625,9 @@ def named_target(run: Run, *, prepare: bool = True) -> Target:
     target = _target(run)
     run.render.note(f"Target: {target.label}")
     if target.is_embedded and prepare:
-        run.prepare_embedded()
+        run.workspace.prepare()
     if target.is_embedded:
-        run.home.start()
+        run.workspace.home.start()
     return target
 
 
@@ -641,7 +642,10 @@ def _connected(run: Run, target: Target | None = None) -> AbstractContextManager
 def _target(run: Run) -> Target:
     from todo_cli.admin.target import administrative_target, direct
 
-    given = administrative_target(run.options.database_url, run.invocation.environ) or run.target
+    given = (
+        administrative_target(run.options.database_url, run.invocation.environ)
+        or run.workspace.target
+    )
     target = direct(given)
     if target != given:
         run.render.note("That is the pooled host; this needs the direct one, which is taken.")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from todo_cli.errors import InvalidInput, Refused, TodoError
-from todo_cli.values import clean_description, clean_title
+from todo_cli.values import NOT_GIVEN, TaskChanges, TaskDraft
 
 _WITHOUT_EDITOR = "Give --title or --description."
 _OTHER_EDITOR = "Set $VISUAL or $EDITOR to one that is installed, or give --title or --description."
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def edited_text(run: Run, task: Task) -> Iterator[dict[str, str | None]]:
+def edited_text(run: Run, task: Task) -> Iterator[TaskChanges]:
     """Let the user edit; give what they changed, empty if nothing.
 
     What was written stays in a file until the block has kept it; where it fails, the hint names
@@ -55,17 +55,15 @@ def edited_text(run: Run, task: Task) -> Iterator[dict[str, str | None]]:
     path.unlink()
 
 
-def _changes(task: Task, path: Path) -> dict[str, str | None]:
+def _changes(task: Task, path: Path) -> TaskChanges:
     try:
-        title, description = _as_fields(path.read_text(encoding="utf-8"))
+        draft = _as_draft(path.read_text(encoding="utf-8"))
     except UnicodeDecodeError as error:
         raise InvalidInput("The text is not valid UTF-8.") from error
-    changes: dict[str, str | None] = {}
-    if title != task.title:
-        changes["title"] = title
-    if description != task.description:
-        changes["description"] = description
-    return changes
+    return TaskChanges(
+        NOT_GIVEN if draft.title == task.title else draft.title,
+        NOT_GIVEN if draft.description == task.description else draft.description,
+    )
 
 
 def _editor(run: Run) -> tuple[list[str], str]:
@@ -97,6 +95,6 @@ def _as_text(title: str, description: str | None) -> str:
     return f"{title}\n\n{description}\n" if description else f"{title}\n"
 
 
-def _as_fields(text: str) -> tuple[str, str | None]:
+def _as_draft(text: str) -> TaskDraft:
     title, _, rest = text.strip("\n").partition("\n")
-    return clean_title(title), clean_description(rest.strip("\n"))
+    return TaskDraft(title, rest.strip("\n")).cleaned()

@@ -10,22 +10,23 @@ import typer
 from todo_cli.commands.completion import complete_refs
 from todo_cli.commands.options import Ref, Refs, current_run
 from todo_cli.context import confirming
-from todo_cli.errors import InvalidInput
+from todo_cli.errors import InvalidDraft, InvalidInput
 from todo_cli.values import (
     DEFAULT_LIMIT,
     MAX_LIMIT,
+    MAX_STATS_DAYS,
+    NOT_GIVEN,
     SortKey,
+    TaskChanges,
+    TaskDraft,
     TaskQuery,
     TaskRef,
     TaskState,
-    clean_description,
-    clean_search,
-    clean_title,
-    require_few_enough,
 )
 
 if TYPE_CHECKING:
     from todo_cli.context import Run
+    from todo_cli.models import Task
     from todo_cli.tasks.repository import ChangedTasks
 
 MOST_SHOWN = 10
@@ -56,11 +57,10 @@ def add(
       todo add - < tasks.txt
     """
     run = current_run(ctx)
-    about = None if description is None else clean_description(description)
     if title == ["-"]:
-        run.render.added(run.tasks.add([(line, about) for line in _titles_on_stdin(run)]))
+        run.render.added(_add_lines(run, description))
     else:
-        run.render.added(run.tasks.add([(clean_title(" ".join(title)), about)])[0])
+        run.render.added(run.workspace.tasks.add([TaskDraft(" ".join(title), description)])[0])
 
 
 def list_(
@@ -132,7 +132,7 @@ def list_(
     )
     query = TaskQuery(
         state=state,
-        search=None if search is None else clean_search(search),
+        search=search,
         sort=sort,
         reverse=reverse,
         limit=limit or None,
@@ -146,15 +146,15 @@ def show_list(
 ) -> None:
     """Show what a query finds, in the form that the output asks for."""
     if jsonl:
-        run.render.lines(run.tasks.documents(query))
+        run.render.lines(run.workspace.tasks.documents(query))
     elif run.options.json:
-        run.render.json_array(run.tasks.documents(query))
+        run.render.json_array(run.workspace.tasks.documents(query))
     elif run.render.is_terminal:
         if default_limit:
             query = query.with_limit(DEFAULT_LIMIT)
-        run.render.page(run.tasks.page(query, with_total=True), query)
+        run.render.page(run.workspace.tasks.page(query, with_total=True), query)
     else:
-        run.render.lines(run.tasks.records(query))
+        run.render.lines(run.workspace.tasks.records(query))
 
 
 def show(ctx: typer.Context, ref: Ref) -> None:
@@ -166,7 +166,7 @@ def show(ctx: typer.Context, ref: Ref) -> None:
       todo show 12 --json
     """
     run = current_run(ctx)
-    run.render.task(run.tasks.get([ref])[0])
+    run.render.task(run.workspace.tasks.get([ref])[0])
 
 
 def edit(
@@ -187,19 +187,20 @@ def edit(
       todo edit 12
     """
     run = current_run(ctx)
-    changes: dict[str, str | None] = {}
-    if title is not None:
-        changes["title"] = clean_title(title)
-    if description is not None:
-        changes["description"] = clean_description(description)
+    changes = TaskChanges(
+        NOT_GIVEN if title is None else title,
+        NOT_GIVEN if description is None else description,
+    )
     if changes:
-        _show_changed(run, run.tasks.edit(ref, changes), "Edited", "Unchanged", as_array=False)
+        _show_changed(
+            run, run.workspace.tasks.edit(ref, changes), "Edited", "Unchanged", as_array=False
+        )
         return
     from todo_cli.commands.editor import edited_text
 
-    before = run.tasks.get([ref])[0]
+    before = run.workspace.tasks.get([ref])[0]
     with edited_text(run, before) as after:
-        edited = run.tasks.edit(ref, after, unchanged_since=before) if after else [before]
+        edited = run.workspace.tasks.edit(ref, after, unchanged_since=before) if after else [before]
     run.render.changed("Edited" if after else "Unchanged", edited, as_array=False)
 
 
@@ -213,7 +214,7 @@ def done(ctx: typer.Context, refs: Refs) -> None:
       todo done 3-8,12        # those of 3 to 8 that are there, and 12
     """
     run = current_run(ctx)
-    _show_changed(run, run.tasks.set_completed(refs, True), "Done", "Already done")
+    _show_changed(run, run.workspace.tasks.set_completed(refs, True), "Done", "Already done")
 
 
 def reopen(ctx: typer.Context, refs: Refs) -> None:
@@ -224,7 +225,9 @@ def reopen(ctx: typer.Context, refs: Refs) -> None:
       todo reopen 12
     """
     run = current_run(ctx)
-    _show_changed(run, run.tasks.set_completed(refs, False), "Reopened", "Already pending")
+    _show_changed(
+        run, run.workspace.tasks.set_completed(refs, False), "Reopened", "Already pending"
+    )
 
 
 def toggle(ctx: typer.Context, refs: Refs) -> None:
@@ -235,7 +238,7 @@ def toggle(ctx: typer.Context, refs: Refs) -> None:
       todo toggle 12 13
     """
     run = current_run(ctx)
-    toggled = run.tasks.toggle(refs)
+    toggled = run.workspace.tasks.toggle(refs)
     run.render.changed(["Done" if task.completed else "Reopened" for task in toggled], toggled)
 
 
@@ -257,12 +260,12 @@ def rm(
     """
     run = current_run(ctx)
     if not permanent:
-        _show_changed(run, run.tasks.trash(refs), "Removed", "Already in the trash")
+        _show_changed(run, run.workspace.tasks.trash(refs), "Removed", "Already in the trash")
         return
     if not yes and not _may_delete(run, refs):
         run.render.note("Nothing was deleted.")
         raise typer.Exit(1)
-    run.render.changed("Deleted", run.tasks.delete(refs))
+    run.render.changed("Deleted", run.workspace.tasks.delete(refs))
 
 
 def restore(
@@ -282,15 +285,15 @@ def restore(
     """
     run = current_run(ctx)
     if archived:
-        run.render.changed("Restored", run.tasks.restore_archived(refs))
+        run.render.changed("Restored", run.workspace.tasks.restore_archived(refs))
     else:
-        _show_changed(run, run.tasks.restore(refs), "Restored", "Was not in the trash")
+        _show_changed(run, run.workspace.tasks.restore(refs), "Restored", "Was not in the trash")
 
 
 def stats(
     ctx: typer.Context,
     days: Annotated[
-        int, typer.Option(min=1, max=3650, metavar="N", help="How many days to show.")
+        int, typer.Option(min=1, max=MAX_STATS_DAYS, metavar="N", help="How many days to show.")
     ] = 30,
 ) -> None:
     """Show counts, the completion rate, and what was created and completed per day.
@@ -304,7 +307,7 @@ def stats(
       todo stats --days 7 --json
     """
     run = current_run(ctx)
-    run.render.stats(run.tasks.stats(run.today(), days, run.time_zone))
+    run.render.stats(run.workspace.tasks.stats(run.today(), days, run.time_zone))
 
 
 def _show_changed(
@@ -318,7 +321,7 @@ def _show_changed(
 def _may_delete(run: Run, refs: Sequence[TaskRef]) -> bool:
     """Show what would be gone, and ask."""
     run.require_terminal(instead=confirming("--yes"))
-    doomed = run.tasks.get(refs)
+    doomed = run.workspace.tasks.get(refs)
     shown = [f"{task.number}  {task.title}" for task in doomed[:MOST_SHOWN]]
     if len(doomed) > MOST_SHOWN:
         shown.append(f"… and {len(doomed) - MOST_SHOWN:,} more")
@@ -326,15 +329,14 @@ def _may_delete(run: Run, refs: Sequence[TaskRef]) -> bool:
     return run.confirm(f"Delete {count} for good?", option="--yes", about=shown)
 
 
-def _titles_on_stdin(run: Run) -> list[str]:
-    titles: list[str] = []
-    for number, line in enumerate(run.stdin_text("titles, one a line").split("\n"), start=1):
-        if line.strip():
-            try:
-                titles.append(clean_title(line))
-            except InvalidInput as error:
-                raise InvalidInput(f"Line {number}: {error.message}", hint=error.hint) from error
-    require_few_enough(len(titles))
-    if not titles:
+def _add_lines(run: Run, description: str | None) -> list[Task]:
+    """Add a task for each line of standard input that is not empty."""
+    lines = run.stdin_text("titles, one a line").split("\n")
+    numbered = [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
+    if not numbered:
         raise InvalidInput("Standard input holds no task.", hint="Give one title a line.")
-    return titles
+    try:
+        return run.workspace.tasks.add([TaskDraft(line, description) for _, line in numbered])
+    except InvalidDraft as error:
+        number = numbered[error.position][0]
+        raise InvalidInput(f"Line {number}: {error.message}", hint=error.hint) from error

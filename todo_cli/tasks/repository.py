@@ -24,19 +24,25 @@ from todo_cli.errors import (
     DatabaseFault,
     DatabaseUnreachable,
     EditConflict,
+    InvalidDraft,
+    InvalidInput,
     TaskNotFound,
 )
 from todo_cli.ids import uuid7
 from todo_cli.models import Task
 from todo_cli.tasks import references, statements
 from todo_cli.values import (
+    MAX_STATS_DAYS,
     DayCount,
     SortKey,
     Stats,
+    TaskChanges,
+    TaskDraft,
     TaskPage,
     TaskQuery,
     TaskRef,
     TaskState,
+    require_few_enough,
 )
 
 PAGE_TASKS = 10_000
@@ -92,15 +98,22 @@ class TaskRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, drafts: Sequence[tuple[str, str | None]]) -> list[Task]:
-        """Add tasks, given as clean (title, description); all or none. One round trip.
+    def add(self, drafts: Sequence[TaskDraft]) -> list[Task]:
+        """Add tasks; all or none. One round trip, none where there is no draft.
 
         They are numbered in the order given, and returned so.
+
+        Raises:
+            InvalidDraft: a text cannot be a task's.
+            InvalidInput: there are too many.
         """
-        ids = [uuid7() for _ in drafts]
-        titles = [title for title, _ in drafts]
-        descriptions = [description for _, description in drafts]
-        statement = statements.insert_once(ids, titles, descriptions)
+        require_few_enough(len(drafts))
+        if not drafts:
+            return []
+        clean = _cleaned(drafts)
+        ids = [uuid7() for _ in clean]
+        titles = [draft.title for draft in clean]
+        statement = statements.insert_once(ids, titles, [draft.description for draft in clean])
 
         def insert(session: Session) -> list[Task]:
             added = list(session.scalars(statement))
@@ -203,6 +216,8 @@ class TaskRepository:
             TaskNotFound: a reference means no task, or, without `from_trash`, one that lies there.
             AmbiguousTask: a reference means several.
         """
+        if not refs:
+            return []
         found = references.in_order(
             refs, self._read(references.lookup(refs, Task, from_trash=from_trash))
         )
@@ -237,7 +252,7 @@ class TaskRepository:
             TaskNotFound: a reference fits no task outside the trash; nothing was changed.
             AmbiguousTask: a reference fits several; nothing was changed.
         """
-        return self._update(refs, completed=completed)
+        return self._update(refs, {"completed": completed})
 
     def toggle(self, refs: Sequence[TaskRef]) -> list[Task]:
         """Flip completion of every task, or of none. Two round trips.
@@ -250,6 +265,8 @@ class TaskRepository:
             EditConflict: after a cut the tasks are neither as they were nor as they should be;
                 somebody else has changed them, and whether we have too cannot be told.
         """
+        if not refs:
+            return []
         for _ in range(MAX_TOGGLES):
             before = self.get(refs, from_trash=False)
             tries, after = self._set_flipped(before)
@@ -277,22 +294,29 @@ class TaskRepository:
         return tries, after if len(after) == len(before) else []
 
     def edit(
-        self, ref: TaskRef, changes: dict[str, Any], *, unchanged_since: Task | None = None
+        self, ref: TaskRef, changes: TaskChanges, *, unchanged_since: Task | None = None
     ) -> ChangedTasks:
-        """Change `title` or `description` (None clears it) of one task. One round trip.
+        """Change title or description of one task. One round trip.
+
+        Without a change the task is returned as it is.
 
         Raises:
+            InvalidInput: a text cannot be a task's.
             TaskNotFound, AmbiguousTask: the reference does not mean one task outside the trash.
             EditConflict: the task is no longer as `unchanged_since`; nothing was changed.
         """
+        columns = changes.cleaned()
+        if not columns:
+            (task,) = self.get([ref], from_trash=False)
+            return ChangedTasks([task], frozenset([task.id]))
         if unchanged_since is None:
-            return self._update([ref], **changes)
+            return self._update([ref], columns)
         seen = col(Task.updated_at) == unchanged_since.updated_at
-        edited = self._change(statements.update([ref], changes, and_also=seen))
+        edited = self._change(statements.update([ref], columns, and_also=seen))
         if not edited:
             self._explain([ref])
             now = self.get([ref])[0]
-            if all(getattr(now, name) == value for name, value in changes.items()):
+            if all(getattr(now, name) == value for name, value in columns.items()):
                 return ChangedTasks([now])  # our own first try, whose answer was lost
             raise EditConflict(f"Task {unchanged_since.number} was changed meanwhile.")
         return edited
@@ -300,11 +324,11 @@ class TaskRepository:
     def trash(self, refs: Sequence[TaskRef]) -> ChangedTasks:
         """Move every task to the trash, or none. Those that lie there stay as they are."""
         when = sa.func.coalesce(col(Task.deleted_at), sa.func.now())
-        return self._update(refs, from_trash=True, deleted_at=when)
+        return self._update(refs, {"deleted_at": when}, from_trash=True)
 
     def restore(self, refs: Sequence[TaskRef]) -> ChangedTasks:
         """Take every task out of the trash, or none. Those outside stay as they are."""
-        return self._update(refs, from_trash=True, deleted_at=None)
+        return self._update(refs, {"deleted_at": None}, from_trash=True)
 
     def restore_archived(self, refs: Sequence[TaskRef]) -> list[Task]:
         """Take every task out of the archive, or none. Two round trips.
@@ -315,6 +339,8 @@ class TaskRepository:
         Raises:
             TaskNotFound, AmbiguousTask: a reference does not mean exactly one archived task.
         """
+        if not refs:
+            return []
         archived = references.in_order(
             refs, self._read(references.lookup(refs, references.ARCHIVED))
         )
@@ -336,6 +362,8 @@ class TaskRepository:
             DatabaseUnreachable: the answer was lost, and the tasks are gone by now: what they
                 were cannot be told any more.
         """
+        if not refs:
+            return []
         statement = statements.delete(refs)
         tries = 0
 
@@ -353,7 +381,13 @@ class TaskRepository:
         return self._required(refs, deleted, from_trash=True)
 
     def stats(self, today: date, days: int, time_zone: str) -> Stats:
-        """The figures for `days` days up to `today`, days being those of the time zone."""
+        """The figures for `days` days up to `today`, days being those of the time zone.
+
+        Raises:
+            InvalidInput: `days` is not from 1 to `MAX_STATS_DAYS`.
+        """
+        if not 1 <= days <= MAX_STATS_DAYS:
+            raise InvalidInput(f"Statistics show 1 to {MAX_STATS_DAYS:,} days.")
         values = {"today": today, "days": days, "time_zone": time_zone}
         row = self._database.run(lambda session: session.execute(statements.STATS, values).one())
         figures = dict(row._mapping)
@@ -387,9 +421,11 @@ class TaskRepository:
         )
 
     def _update(
-        self, refs: Sequence[TaskRef], *, from_trash: bool = False, **changes: Any
+        self, refs: Sequence[TaskRef], columns: dict[str, Any], *, from_trash: bool = False
     ) -> ChangedTasks:
-        changed = self._change(statements.update(refs, changes, from_trash=from_trash))
+        if not refs:
+            return ChangedTasks([])
+        changed = self._change(statements.update(refs, columns, from_trash=from_trash))
         tasks = self._required(refs, changed, from_trash=from_trash)
         return ChangedTasks(tasks, changed.unchanged)
 
@@ -423,6 +459,16 @@ class TaskRepository:
     def _explain(self, refs: Sequence[TaskRef], *, from_trash: bool = False) -> None:
         """Find out why nothing was changed, and raise it. The only second query there is."""
         self.get(refs, from_trash=from_trash)
+
+
+def _cleaned(drafts: Sequence[TaskDraft]) -> list[TaskDraft]:
+    clean = []
+    for position, draft in enumerate(drafts):
+        try:
+            clean.append(draft.cleaned())
+        except InvalidInput as error:
+            raise InvalidDraft(error, position) from error
+    return clean
 
 
 def _refuse_trash(tasks: Sequence[Task]) -> None:

@@ -37,6 +37,7 @@ from todo_cli.values import (
     TaskQuery,
     TaskRef,
     TaskState,
+    clean_search,
     number_ranges,
 )
 
@@ -175,8 +176,9 @@ def _conditions(query: TaskQuery, of: Any) -> list[sa.ColumnElement[bool]]:
     }
     conditions = list(states[query.state])
     if query.search:
-        in_title = col(of.title).icontains(query.search, autoescape=True)
-        in_description = col(of.description).icontains(query.search, autoescape=True)
+        search = clean_search(query.search)
+        in_title = col(of.title).icontains(search, autoescape=True)
+        in_description = col(of.description).icontains(search, autoescape=True)
         conditions.append(sa.or_(in_title, in_description))
     return conditions
 
@@ -265,7 +267,7 @@ def titled(text: str, state: TaskState, excluded: Sequence[int]) -> sa.Select[tu
     searched = newest.limit(MAX_TITLES_SEARCHED).subquery("searched")
     statement = sa.select(searched.c.number, searched.c.title)
     if text:
-        statement = statement.where(searched.c.title.icontains(text, autoescape=True))
+        statement = statement.where(searched.c.title.icontains(clean_search(text), autoescape=True))
     ordered = statement.order_by(searched.c.number.desc()).limit(MAX_SUGGESTIONS)
     return ordered.execution_options(**IN_INDEX_ORDER)
 
