@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from todo_cli.admin.tables import SCHEMA_HEAD
 from todo_cli.config import DEFAULT_TIMEOUT_SECONDS
 from todo_cli.credentials import Credential, RubbishCredential, file_store
 from todo_cli.database.embedded import EmbeddedServer, locked
 from todo_cli.database.embedded.files import check_data_folder, os_errors_as_sentences
-from todo_cli.database.revision import SCHEMA_HEAD
 from todo_cli.database.target import EMBEDDED, connection_parameters
 from todo_cli.errors import EmbeddedServerError, SchemaNewer
 

@@ -13,8 +13,8 @@ import pytest
 from tests.conftest import Cli
 from tests.support.agent import AgentHome
 from todo_cli.admin import migrate
+from todo_cli.admin.tables import SCHEMA_HEAD
 from todo_cli.database.embedded import EmbeddedServer
-from todo_cli.database.revision import SCHEMA_HEAD
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ from todo_cli.admin import expected, grants, health
 from todo_cli.admin.backup import backup
 from todo_cli.admin.explain import RUNS
 from todo_cli.admin.health import CheckStatus, Limits
+from todo_cli.admin.health.connection import connection_checks
 from todo_cli.admin.restore import restore
 from todo_cli.tasks.statements import pattern_statements
 
@@ -345,10 +346,10 @@ def test_a_pooled_host_without_tls_is_found(
         )
         # Connected by hand: this program itself would insist on TLS.
         with psycopg.connect(url, autocommit=True) as connection:
-            found = health._connection_checks(
+            found = connection_checks(
                 connection, url, PATIENT, lambda: datetime.now(UTC), connect_seconds=0
             )
-            wrong = {one.name: str(one.status) for one in found if one.status is not health.OK}
+            wrong = {one.name: str(one.status) for one in found if one.status is not CheckStatus.OK}
         assert wrong == {"host": "warn", "tls": "fail"}
 
 

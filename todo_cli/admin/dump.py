@@ -13,21 +13,27 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, field_validator
 
 from todo_cli.admin import client_programs
+from todo_cli.admin.tables import TABLES
 from todo_cli.admin.unfinished import checksum, size
 from todo_cli.errors import Refused
 
-FORMAT = "todo-backup"
-VERSION = 2
+FORMAT: Final = "todo-backup"
+VERSION: Final = 2
 SUFFIX = ".manifest.json"
 
 REVISION_TABLE = "public.alembic_version"
 """In the dump so that it can be compared with the manifest; the migrations write it."""
-PUBLIC_TABLES = ("alembic_version", "users", "accounts", "tasks", "tasks_archive")
+PUBLIC_TABLES = (
+    "alembic_version",
+    *(table.name for table in TABLES if table.is_public and table.is_in_backup),
+)
 """The tables of `public` whose rows are in a backup. Of the schema `todo_auth` all of them are."""
-LIVE_SECRETS = ("public.sessions", "public.verifications", "todo_auth.sign_in_attempts")
+LIVE_SECRETS = tuple(table.qualified_name for table in TABLES if not table.is_in_backup)
 """The tables that come back empty: who reads a row of them could log in with it as somebody."""
 
 CHUNK_BYTES = 64 * 1024
@@ -41,24 +47,32 @@ _HARMLESS = re.compile(
 _END = b"\\.\n"
 
 
-@dataclass(frozen=True)
-class Manifest:
+class Manifest(BaseModel):
     """What a backup holds: `tables` has the rows of each.
 
     `left_out` has the tables whose rows are not in it, `roles` the log-in roles of people.
     """
 
-    format: str
-    version: int
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    format: Literal["todo-backup"]
+    version: Literal[2]
     created_at: str
     database: str
     server_version: str
-    revision: str
-    bytes: int
+    revision: str = Field(pattern=r"^\w+$")
+    bytes: NonNegativeInt
     sha256: str
-    tables: dict[str, int]
+    tables: dict[str, NonNegativeInt]
     left_out: list[str]
     roles: list[str]
+
+    @field_validator("tables")
+    @classmethod
+    def _are_ours(cls, tables: dict[str, int]) -> dict[str, int]:
+        if "public.tasks" not in tables or not all(map(_is_kept, tables)):
+            raise ValueError("these are not the tables of a backup")
+        return tables
 
 
 @dataclass(frozen=True)
@@ -92,23 +106,11 @@ def read_manifest(file: Path) -> Manifest:
             raise Refused(
                 f"{path} is the manifest of another program, or of another version of it."
             )
-        manifest = Manifest(**document)
-        _require_sense(manifest)
-    except (ValueError, TypeError, AttributeError, KeyError) as error:
+        return Manifest.model_validate(document)
+    except (ValueError, TypeError, KeyError) as error:
         raise Refused(
             f"{path} is not the manifest of a backup.", hint="Take the one that was made with it."
         ) from error
-    return manifest
-
-
-def _require_sense(manifest: Manifest) -> None:
-    """Raises ValueError, TypeError or AttributeError where a field is not what it should be."""
-    counts = {str(table): int(rows) for table, rows in manifest.tables.items()}
-    names = [str(role) for role in manifest.roles]
-    if (counts, names) != (manifest.tables, manifest.roles) or "public.tasks" not in counts:
-        raise ValueError
-    if not re.fullmatch(r"\w+", manifest.revision) or not all(map(_is_kept, counts)):
-        raise ValueError
 
 
 def _is_kept(table: str) -> bool:

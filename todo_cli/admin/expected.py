@@ -1,4 +1,4 @@
-"""What lets people reach their rows: policies and privileges, as the migrations make them.
+"""Policies, privileges and statistics of the tables, compared with those of a database.
 
 A person can be `todo_app`. `drop owned by todo_app` removes every policy that names that role
 alone, so the policies for people name PUBLIC. It cannot revoke privileges, unless the tables'
@@ -8,10 +8,11 @@ owner runs it. `repair` brings both back.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from todo_cli.admin.tables import COMMON_STATISTICS, FUNCTIONS, TABLES, RowSecurity, Table
 from todo_cli.database.session import APP_ROLE
 
 if TYPE_CHECKING:
@@ -58,48 +59,23 @@ class Policy:
         )
 
 
-POLICIES = [
-    *(
-        policy
-        for table in ("tasks", "tasks_archive")
-        for policy in (
-            Policy(table, f"{table}_own", _OWN.format(column="user_id")),
-            Policy(table, f"{table}_maintenance", _MAINTENANCE, is_for_owner=True),
-        )
-    ),
-    Policy("users", "users_own", _OWN.format(column="id"), command="select"),
-]
+def _policies_of(table: Table) -> Iterator[Policy]:
+    if table.user_column is None:
+        return
+    own = _OWN.format(column=table.user_column)
+    if table.row_security is RowSecurity.FORCED:
+        yield Policy(table.name, f"{table.name}_own", own)
+        yield Policy(table.name, f"{table.name}_maintenance", _MAINTENANCE, is_for_owner=True)
+    else:
+        yield Policy(table.name, f"{table.name}_own", own, command="select")
 
-FUNCTIONS = (
-    "attempt_password_change",
-    "attempt_sign_in",
-    "change_password",
-    "current_user_id",
-    "finish_sign_in",
-    "own_account",
-    "own_sessions",
-    "password_salt",
-    "restore_archived",
-    "resume_session",
-    "revoke_session",
-    "sign_out",
-    "sign_out_everywhere",
-    "sign_up",
-)
-"""Functions of schema `todo_auth` that people's commands call."""
 
-_TASKS_OF_PEOPLE = (
-    "select",
-    "delete",
-    *(f"insert ({name})" for name in ("id", "user_id", "title", "description", "completed")),
-    *(f"update ({name})" for name in ("title", "description", "completed", "deleted_at")),
-)
+POLICIES = [policy for table in TABLES for policy in _policies_of(table)]
+
 PRIVILEGES = {
     "schema public": ("usage",),
     "schema todo_auth": ("usage",),
-    "table users": ("select",),
-    "table tasks": _TASKS_OF_PEOPLE,
-    "table tasks_archive": ("select",),
+    **{f"table {table.name}": table.privileges for table in TABLES if table.privileges},
     **{f"function todo_auth.{name}": ("execute",) for name in FUNCTIONS},
 }
 """What `todo_app` may do, by object."""
@@ -137,23 +113,12 @@ FOUND_PRIVILEGES = """(
 )"""
 """Sub-selects, each a JSON array, for a larger statement."""
 
-KEPT_STATISTICS = {
-    ("users", "id"): 1,
-    ("*", "user_id"): 1,
-    ("*", "deleted_at"): 1,
-    ("tasks", "id"): 1,
-    ("tasks_archive", "id"): 1,
-    ("tasks", "number"): -1,
-    ("tasks", "completed"): -1,
-    ("tasks_archive", "number"): -1,
-    ("tasks_archive", "completed"): -1,
-}
-"""The statistics targets of columns whose values the planner may keep, -1 for the server's default.
-All others are 0: `explain` shows what the planner knows to people whom the policies bind."""
+_KEPT_STATISTICS = {table.qualified_name: table.statistics for table in TABLES}
 
 FOUND_STATISTICS = """(
     select coalesce(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
-        'relation', c.oid::regclass::text, 'table', t.relname, 'is_expression', c.oid <> t.oid,
+        'relation', c.oid::regclass::text, 'table', n.nspname || '.' || t.relname,
+        'is_expression', c.oid <> t.oid,
         'column', a.attname,
         'type', format_type(a.atttypid, a.atttypmod),
         'target', coalesce(a.attstattarget, -1),
@@ -199,18 +164,17 @@ def readable_statistics(found: Iterable[Mapping[str, Any]]) -> list[tuple[str, s
     """
     named = []
     for one in found:
-        target = _kept_target(one)
+        target = 0 if one["is_expression"] else kept_target(one["table"], one["column"])
         is_within = target == -1 or 0 <= one["target"] <= target
         if not is_within or (target == 0 and one["has_values"]):
             named.append((f"{one['relation']}.{one['column']}", _forget(one, target)))
     return named
 
 
-def _kept_target(column: Mapping[str, Any]) -> int:
-    if column["is_expression"]:
-        return 0
-    name = column["column"]
-    return KEPT_STATISTICS.get((column["table"], name), KEPT_STATISTICS.get(("*", name), 0))
+def kept_target(table: str, column: str) -> int:
+    """The statistics target of a column; the table is named with its schema."""
+    kept = COMMON_STATISTICS | dict(_KEPT_STATISTICS.get(table, {}))
+    return kept.get(column, 0)
 
 
 def _forget(column: Mapping[str, Any], target: int) -> str:

@@ -27,8 +27,8 @@ from todo_cli.admin.connect import (
     tidy,
 )
 from todo_cli.admin.dump import Manifest, TableRows
+from todo_cli.admin.tables import SCHEMA_HEAD
 from todo_cli.config import DEFAULT_TIMEOUT_SECONDS
-from todo_cli.database.revision import SCHEMA_HEAD
 from todo_cli.errors import Refused
 
 
@@ -223,8 +223,8 @@ def _require_expected(connection: Connection, manifest: Manifest) -> None:
         return
     wrong = [
         f"{check.name} ({check.message})"
-        for check in health.schema_checks(connection)
-        if check.status is health.FAIL and check.name in _NEEDED
+        for check in health.schema_checks(connection, health.Limits())
+        if check.status is health.CheckStatus.FAIL and check.name in _NEEDED
     ]
     if wrong:
         raise Refused(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import LiteralString
 from uuid import UUID
@@ -18,12 +19,14 @@ from uuid import UUID
 from todo_cli.admin.bulk import Progress
 from todo_cli.admin.connect import (
     MAINTENANCE,
+    OWNER_HINT,
     Connection,
     maintaining,
     notice_interruptions,
     one,
 )
-from todo_cli.errors import InvalidInput
+from todo_cli.admin.tables import FORCED, sql_list
+from todo_cli.errors import InvalidInput, Refused
 
 TASKS_A_STEP = 200
 """4 ms with the disk's part: 51,000 tasks a second, and the slowest of people's commands meanwhile
@@ -57,9 +60,10 @@ def parse_age(text: str) -> timedelta:
 def archive(connection: Connection, older_than: timedelta, *, progress: Progress) -> int:
     """Move completed tasks to the archive that nobody touched for so long; answer how many.
 
-    The connection is in autocommit mode.
+    A task that rows of another table refer to stays. The connection is in autocommit mode.
 
     Raises:
+        Refused: row-level security would hide rows that refer to tasks; nothing was moved.
         TodoError: the database refused; what was moved so far is whole.
     """
     moved = first = 0
@@ -67,13 +71,16 @@ def archive(connection: Connection, older_than: timedelta, *, progress: Progress
     notice_interruptions(connection)
     with maintaining(connection):  # whoever may not see every task is refused here
         pages = int(one(connection, _PAGES))
+        tasks = _Tasks.read(connection)
     while first < pages:
         values = {"first": f"({first},0)", "last": f"({first + width},0)"}
         with _step(connection):
-            cursor = connection.execute(
-                _ARCHIVE, {**values, "step": TASKS_A_STEP, "age": older_than}
+            choice = connection.execute(
+                tasks.fill(_CHOOSE), {**values, "step": TASKS_A_STEP, "age": older_than}
             )
-        found, moved_now = cursor.fetchone() or (0, 0)
+            move = connection.execute(tasks.fill(_MOVE), {})
+        found, _ = choice.fetchone() or (0, None)
+        (moved_now,) = move.fetchone() or (0,)
         moved += moved_now
         if found < TASKS_A_STEP or not moved_now:
             first += width  # else there may be more of them here
@@ -108,16 +115,45 @@ def purge(connection: Connection, older_than: timedelta, *, progress: Progress) 
 
 
 def count_archivable(connection: Connection, older_than: timedelta) -> int:
-    return _count(connection, _ARCHIVABLE, older_than)
+    with maintaining(connection):
+        tasks = _Tasks.read(connection)
+        row = connection.execute(tasks.fill(_ARCHIVABLE), {"age": older_than}).fetchone()
+    return 0 if row is None else int(row[0])
 
 
 def count_purgeable(connection: Connection, older_than: timedelta) -> int:
-    return _count(connection, _PURGEABLE, older_than)
-
-
-def _count(connection: Connection, statement: LiteralString, older_than: timedelta) -> int:
     with maintaining(connection):
-        return int(one(connection, statement, older_than))
+        return int(one(connection, _PURGEABLE, older_than))
+
+
+@dataclass(frozen=True)
+class _Tasks:
+    """The table of tasks as the catalog has it, in SQL.
+
+    `columns` are all of them, so that a task is moved whole; where the archive lacks one, the
+    server refuses the statement. `is_referred_to` holds for a task that rows of other tables refer
+    to: a foreign key could delete those together with the task, or forget the task in them.
+    """
+
+    columns: str
+    is_referred_to: str
+
+    @classmethod
+    def read(cls, connection: Connection) -> _Tasks:
+        columns, referring, hidden = one(connection, _CATALOG)
+        if hidden:
+            raise Refused(
+                f"Row-level security hides rows of {', '.join(hidden)}, which refer to tasks.",
+                hint=f"Give the tables' owner a policy on it, as tasks_maintenance on tasks. "
+                f"{OWNER_HINT}",
+            )
+        return cls(", ".join(columns), " or ".join(referring) or "false")
+
+    def fill(self, statement: str) -> bytes:
+        filled = statement
+        for name, sql in (("columns", self.columns), ("is_referred_to", self.is_referred_to)):
+            filled = filled.replace(f"{{{name}}}", sql.replace("%", "%%"))
+        return filled.encode()
 
 
 @contextmanager
@@ -131,37 +167,69 @@ def _step(connection: Connection) -> Iterator[None]:
 _PAGES: LiteralString = """
 select pg_relation_size('public.tasks') / current_setting('block_size')::int
 """
+_CATALOG: LiteralString = f"""
+with key as (
+    select conrelid, (
+        select string_agg(format('referring.%I = tasks.%I', c.attname, p.attname), ' and ')
+        from unnest(conkey, confkey) as pair (child, parent)
+        join pg_catalog.pg_attribute as c on c.attrelid = conrelid and c.attnum = child
+        join pg_catalog.pg_attribute as p on p.attrelid = confrelid and p.attnum = parent
+    ) as condition
+    from pg_catalog.pg_constraint
+    where confrelid = 'public.tasks'::regclass and contype = 'f' and conparentid = 0
+)
+select jsonb_build_array(
+    (
+        select jsonb_agg(quote_ident(attname) order by attnum) from pg_catalog.pg_attribute
+        where attrelid = 'public.tasks'::regclass and attnum > 0 and not attisdropped
+            and attgenerated = ''
+    ),
+    (
+        select coalesce(jsonb_agg(format(
+            'exists (select from %s as referring where %s)', conrelid::regclass, condition
+        )), '[]')
+        from key
+    ),
+    (
+        select coalesce(jsonb_agg(distinct conrelid::regclass::text), '[]') from key
+        where row_security_active(conrelid)
+            and conrelid <> all (array[{sql_list(FORCED)}]::regclass[])
+    )
+)
+"""  # noqa: S608  # constants
 _ARCHIVABLE: LiteralString = """
 select count(*) from tasks
-where completed and deleted_at is null and greatest(completed_at, updated_at) < now() - %s
+where completed and deleted_at is null and greatest(completed_at, updated_at) < now() - %(age)s
+    and not ({is_referred_to})
 """
 _PURGEABLE: LiteralString = "select count(*) from tasks where deleted_at < now() - %s"
 
-_ARCHIVE: LiteralString = """
-with old as (
+_CHOOSE: LiteralString = """
+select count(*), set_config('todo.archiving', coalesce(array_agg(ctid), '{}')::text, true)
+from (
     select ctid from tasks
     where ctid >= %(first)s::tid and ctid < %(last)s::tid
         and completed and deleted_at is null
         and greatest(completed_at, updated_at) < now() - %(age)s
+        and not ({is_referred_to})
     limit %(step)s
     for update skip locked
-),
-gone as (
-    delete from tasks where ctid = any (array(select ctid from old)) returning *
-),
-moved as (
-    insert into tasks_archive (
-        id, user_id, title, description, completed, created_at, updated_at, number, completed_at,
-        deleted_at
-    )
-    select id, user_id, title, description, completed, created_at, updated_at, number,
-        completed_at, deleted_at
-    from gone
-    returning id
-)
-select (select count(*) from old), (select count(*) from moved)
+) as old
 """
 """By physical position, since no index leads to old completed tasks, and none is worth its cost."""
+_MOVE: LiteralString = """
+with gone as (
+    delete from tasks
+    where ctid = any (current_setting('todo.archiving')::tid[]) and not ({is_referred_to})
+    returning *
+),
+moved as (
+    insert into tasks_archive ({columns}) select {columns} from gone returning id
+)
+select count(*) from moved
+"""
+"""A statement of its own: it sees the rows that somebody committed before the tasks were locked.
+From then on a row that refers to one of them has to wait."""
 _PURGE: LiteralString = """
 with trash as (
     select user_id, number, id, deleted_at from tasks

@@ -1,16 +1,12 @@
-"""Trying again, with patience and jitter. Imported at the first failure only."""
+"""Trying again, with growing pauses. Imported at the first failure only."""
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from time import sleep
 from typing import TypeVar
-
-from tenacity import (
-    RetryCallState,
-    Retrying,
-    retry_if_exception,
-    wait_random_exponential,
-)
 
 from todo_cli.database.connecting import Deadline
 from todo_cli.database.faults import Retry, TransientFault
@@ -20,8 +16,23 @@ T = TypeVar("T")
 SHORTEST_TRY_SECONDS = 0.05
 """No try is begun with less time than this."""
 
-_SOON = wait_random_exponential(multiplier=0.1, max=4)
-_SLOWLY = wait_random_exponential(multiplier=1, max=16)
+
+@dataclass(frozen=True)
+class Backoff:
+    """Pauses of a random length, up to a bound that doubles with each try ("full jitter")."""
+
+    first_seconds: float
+    max_seconds: float
+
+    def pause_seconds(self, tries: int) -> float:
+        """How long to wait after so many failed tries."""
+        # Past the 30th doubling the bound is above any maximum, and no float overflows.
+        bound = min(self.first_seconds * 2 ** min(tries - 1, 30), self.max_seconds)
+        return random.uniform(0, bound)  # noqa: S311  # jitter, no secret
+
+
+_SOON = Backoff(0.1, 4)
+_SLOWLY = Backoff(1, 16)
 """From 1 s doubling to 16 s, with jitter: Neon's advice."""
 
 
@@ -41,63 +52,45 @@ def retry(
     Raises:
         TodoError: the last fault, in its own words.
     """
-    first = [after]
-
-    def next_try() -> T:
-        if first:
-            raise first.pop()
-        return work()
-
-    def announce(state: RetryCallState) -> None:
-        fault = _fault_of(state)
-        if fault is not None:
-            before_retry(fault)
-
-    retrying = Retrying(
-        retry=retry_if_exception(_is_worth_another_try(deadline)),
-        wait=lambda state: _pause(state, deadline),
-        stop=lambda state: _seconds_left(_fault_of(state), deadline) <= SHORTEST_TRY_SECONDS,
-        before_sleep=announce,
-        reraise=True,
-    )
-    try:
-        return retrying(next_try)
-    except TransientFault as fault:
-        raise fault.final from fault
+    fault, tries = after, 1
+    judge = _Judge(deadline)
+    while judge.is_worth_another_try(fault):
+        seconds = _pause_seconds(fault, tries, deadline)
+        before_retry(fault)
+        sleep(seconds)
+        try:
+            return work()
+        except TransientFault as again:
+            fault, tries = again, tries + 1
+    raise fault.final from fault
 
 
-def _is_worth_another_try(deadline: Deadline) -> Callable[[BaseException], bool]:
-    seen_once: set[str] = set()
+@dataclass
+class _Judge:
+    """Decides whether to try again; remembers the faults that are tried once only."""
 
-    def judge(error: BaseException) -> bool:
-        if not isinstance(error, TransientFault):
-            return False
-        if not error.is_unreached:
-            deadline.note_reached()
-        if error.retry not in (Retry.ONCE, Retry.ONCE_SLOWLY):
-            return True
-        is_first = error.final.message not in seen_once
-        seen_once.add(error.final.message)
-        return is_first
+    deadline: Deadline
+    seen_once: set[str] = field(default_factory=set)
 
-    return judge
+    def is_worth_another_try(self, fault: TransientFault) -> bool:
+        if not fault.is_unreached:
+            self.deadline.note_reached()
+        if fault.retry in (Retry.ONCE, Retry.ONCE_SLOWLY):
+            if fault.final.message in self.seen_once:
+                return False
+            self.seen_once.add(fault.final.message)
+        return _seconds_left(fault, self.deadline) > SHORTEST_TRY_SECONDS
 
 
-def _pause(state: RetryCallState, deadline: Deadline) -> float:
-    """Seconds: none after a connection that had died unnoticed, half of what is left at most."""
-    fault = _fault_of(state)
-    if fault is None or fault.is_stale:
+def _pause_seconds(fault: TransientFault, tries: int, deadline: Deadline) -> float:
+    """None after a connection that had died unnoticed, half of what is left at most."""
+    if fault.is_stale:
         return 0.0
-    is_slow = fault.retry in (Retry.SLOWLY, Retry.ONCE_SLOWLY)
-    return min((_SLOWLY if is_slow else _SOON)(state), _seconds_left(fault, deadline) / 2)
+    backoff = _SLOWLY if fault.retry in (Retry.SLOWLY, Retry.ONCE_SLOWLY) else _SOON
+    return min(backoff.pause_seconds(tries), _seconds_left(fault, deadline) / 2)
 
 
-def _seconds_left(fault: TransientFault | None, deadline: Deadline) -> float:
-    if fault is None or not fault.is_unreached:
+def _seconds_left(fault: TransientFault, deadline: Deadline) -> float:
+    if not fault.is_unreached:
         return deadline.remaining_seconds
     return min(deadline.remaining_seconds, deadline.unreached_seconds)
-
-
-def _fault_of(state: RetryCallState) -> TransientFault | None:
-    error = state.outcome.exception() if state.outcome else None
-    return error if isinstance(error, TransientFault) else None

@@ -1,0 +1,180 @@
+"""A check: a value, what it is held against, and how it is registered.
+
+To add a check, write a function of the facts in the module of its subject and
+register it with `@SUBJECT.check`, together with the SQL of the facts that it needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from todo_cli.admin.connect import OWNER_HINT, Connection, one
+from todo_cli.admin.explain import TARGETS
+
+
+class CheckStatus(StrEnum):
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+OK, WARN, FAIL = CheckStatus.OK, CheckStatus.WARN, CheckStatus.FAIL
+
+
+@dataclass(frozen=True)
+class Check:
+    """One finding. `limit` is what `value`, in `unit`, is held against; None for neither."""
+
+    name: str
+    status: CheckStatus
+    value: Any
+    unit: str | None
+    limit: Any
+    message: str
+    hint: str | None = None
+
+
+@dataclass(frozen=True)
+class Limits:
+    """From where on something is wrong. Each with its source."""
+
+    connect_milliseconds: float = 10_000
+    """Neon wakes a sleeping compute in a few hundred milliseconds, sometimes in 8 to 10 s."""
+    query_milliseconds: float = 100
+    """The specification's target for a read; `select 1` may not use it up alone."""
+    oldest_server: int = 15
+    newest_server: int = 18
+    """The majors that the tests run on."""
+    dead_ratio: float = 0.2
+    """PostgreSQL's autovacuum_vacuum_scale_factor: beyond it autovacuum should have come."""
+    dead_rows: int = 10_000
+    """Below so many dead rows a share says nothing."""
+    cache_hit_ratio: float = 0.99
+    """Neon's target for its local file cache; usual for shared buffers too."""
+    cache_blocks: int = 100_000
+    """Blocks asked for (800 MB) before a ratio says something: every cache starts empty."""
+    connections_ratio: float = 0.8
+    long_statement_seconds: float = 300
+    """Neon's own inspector calls long what runs over five minutes."""
+    blocked_seconds: float = 30
+    """And stalled what is blocked over 30 s."""
+    transaction_age: int = 200_000_000
+    """autovacuum_freeze_max_age: from there on autovacuum runs against wraparound."""
+    disk_free_ratio: float = 0.1
+    database_ratio: float = 0.9
+    """Of the size that Neon's plan allows."""
+    clock_seconds: float = 2
+    targets: dict[str, float] = field(default_factory=lambda: dict(TARGETS))
+    """Milliseconds of the seven query patterns: 100 to read, 50 to write (migrations/README.md)."""
+
+
+class Facts(dict[str, Any]):
+    """What a database answered, by the name of the fact, and the limits that it is held against."""
+
+    def __init__(self, limits: Limits, /, **facts: Any) -> None:
+        super().__init__(facts)
+        self.limits = limits
+
+
+Judge = Callable[[Facts], Check | None]
+
+
+class Subject:
+    """Checks that are judged by the answer of one statement, in the order of their registration."""
+
+    def __init__(self, *parts: Subject) -> None:
+        self._expressions: dict[str, str] = {}
+        self._judges: list[Judge] = []
+        for part in parts:
+            self.needs(**part._expressions)
+            self._judges += part._judges
+
+    def needs(self, **expressions: str) -> None:
+        """Register SQL expressions, each the fact of that name. Several checks may use a fact."""
+        for name, expression in expressions.items():
+            if self._expressions.setdefault(name, expression) != expression:
+                raise ValueError(f"Two facts are named {name}.")
+
+    def check(self, **expressions: str) -> Callable[[Judge], Judge]:
+        """Register a check, and the facts that it needs beside those that are registered."""
+        self.needs(**expressions)
+
+        def register(judge: Judge) -> Judge:
+            self._judges.append(judge)
+            return judge
+
+        return register
+
+    def ask(self, connection: Connection, limits: Limits) -> Facts:
+        """All facts, by one statement."""
+        pairs = ", ".join(f"'{name}', {sql}" for name, sql in self._expressions.items())
+        return Facts(limits, **one(connection, f"select jsonb_build_object({pairs})"))
+
+    def judge(self, facts: Facts) -> Iterator[Check]:
+        for judge in self._judges:
+            if (check := judge(facts)) is not None:
+                yield check
+
+
+# --- how a value is held against its limit ---------------------------------------------------
+
+
+def at_most(name: str, value: float, limit: float, unit: str, what: str, hint: str) -> Check:
+    is_over = value > limit
+    return Check(
+        name,
+        WARN if is_over else OK,
+        value,
+        unit,
+        limit,
+        f"{said(value, unit)} {what}.",
+        hint if is_over else None,
+    )
+
+
+def at_least(name: str, value: float, limit: float, unit: str, what: str, hint: str) -> Check:
+    is_under = value < limit
+    return Check(
+        name,
+        WARN if is_under else OK,
+        value,
+        unit,
+        limit,
+        f"{said(value, unit)} {what}.",
+        hint if is_under else None,
+    )
+
+
+def said(value: float, unit: str) -> str:
+    return f"{value:.1%}" if unit == "share" else f"{value:,} {unit}"
+
+
+def listed(name: str, wrong: list[str], what: str, hint: str, status: CheckStatus = FAIL) -> Check:
+    return Check(
+        name,
+        status if wrong else OK,
+        wrong,
+        None,
+        [],
+        f"{', '.join(wrong)} {what}." if wrong else "As expected.",
+        hint if wrong else None,
+    )
+
+
+REPAIR_HINT = "Bring it back with: todo db upgrade"
+SEES_ALL_HINT = "Grant it the role pg_read_all_stats."
+
+
+def sees_less(hint: str = OWNER_HINT) -> Check:
+    return Check(
+        "sight",
+        WARN,
+        False,
+        None,
+        True,
+        "This role may not look at everything; some checks were left out.",
+        hint,
+    )
