@@ -11,9 +11,9 @@ from unittest.mock import Mock
 
 import pytest
 
-from todo_cli.agent.databases import DatabasePool, RunDatabases
-from todo_cli.agent.server import Call
 from todo_cli.database.session import Database
+from todo_cli.resident.databases import DatabasePool, RunDatabases
+from todo_cli.resident.server import Call
 
 URL = "postgresql://nobody@127.0.0.1/never_asked"
 

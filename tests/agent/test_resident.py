@@ -43,7 +43,7 @@ main()
 """
 SABOTAGE = """
 import os, sys
-if any("agent.server" in word for word in sys.orig_argv):
+if any("resident.server" in word for word in sys.orig_argv):
     import todo_cli.tasks.repository
     def stats(self, *given):
         {deed}
@@ -164,6 +164,18 @@ def test_a_client_imports_nothing_but_itself(agent_home: AgentHome, as_alice: Se
     own = {"__main__", "agent", "agent.client", "agent.place", "agent.wire"}
     expected = {"_socket", "todo_cli"} | {f"todo_cli.{name}" for name in own}
     assert set(finished.stderr.decode().split()) == expected
+
+
+def test_the_clients_folder_imports_nothing_of_the_program() -> None:
+    every = """
+import pkgutil, sys, todo_cli.agent
+for module in pkgutil.iter_modules(todo_cli.agent.__path__, "todo_cli.agent."):
+    __import__(module.name)
+print(*sys.modules)
+"""
+    loaded = subprocess.run([sys.executable, "-c", every], capture_output=True, check=True).stdout
+    own = {name for name in loaded.decode().split() if name.startswith("todo_cli.")}
+    assert {name for name in own if not name.startswith("todo_cli.agent")} == set()
 
 
 def test_todo_agent_0_runs_in_the_callers_process(home: AgentHome) -> None:
@@ -641,9 +653,9 @@ def test_an_idle_agent_ends_with_the_server_that_it_came_with(
 
 FEW_SECONDS_BETWEEN_LOOKS = """
 import sys
-if any("agent.server" in word for word in sys.orig_argv):
-    import todo_cli.agent.server
-    todo_cli.agent.server.PROGRAM_CHECK_SECONDS = 0.5
+if any("resident.server" in word for word in sys.orig_argv):
+    import todo_cli.resident.server
+    todo_cli.resident.server.PROGRAM_CHECK_SECONDS = 0.5
 """
 
 

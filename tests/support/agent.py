@@ -169,7 +169,7 @@ def agents_of(data_dir: Path) -> list[int]:
                 words = Path(f"/proc/{name}/cmdline").read_bytes().split(b"\0")
             except OSError:
                 continue
-            if os.fsencode(data_dir) in words and any(b"agent.server" in word for word in words):
+            if os.fsencode(data_dir) in words and any(b"resident.server" in word for word in words):
                 found.append(int(name))
     return found
 
@@ -192,7 +192,7 @@ def record(what):
     log = os.open({log!r}, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     os.write(log, what.encode() + b"\\n")
     os.close(log)
-if any("agent.server" in word for word in sys.orig_argv):
+if any("resident.server" in word for word in sys.orig_argv):
     record("agent")
 else:
     for module in ("todo_cli.app", "alembic"):

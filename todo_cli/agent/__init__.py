@@ -1,1 +1,1 @@
-"""The resident agent: a process that keeps the imports and the connection for the next command."""
+"""The light client of the agent: finds, starts and asks it. Imports nothing of the program."""

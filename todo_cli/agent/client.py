@@ -33,7 +33,7 @@ _SPAWN = (
     "import os, select, sys;"
     f" select.select([0, int(sys.argv[5])], [], [], {START_SECONDS});"
     " sys.path[:] = sys.argv[1].split(os.pathsep);"
-    " from todo_cli.agent.server import main; main()"
+    " from todo_cli.resident.server import main; main()"
 )
 missed: list[str] = []
 """The data folder whose agent this call would have been for, if there is none."""

@@ -36,7 +36,7 @@ from todo_cli.database.target import EMBEDDED, URL_VARIABLES, Target
 from todo_cli.errors import TodoError
 
 if TYPE_CHECKING:
-    from todo_cli.agent.databases import DatabasePool, RunDatabases
+    from todo_cli.resident.databases import DatabasePool, RunDatabases
 
 IDLE_SECONDS = 900.0
 LONGEST_IDLE_SECONDS = 7 * 86_400.0
@@ -46,7 +46,7 @@ MOST_MEMORY_BYTES = 140 * 1024 * 1024
 """An agent that has grown so large makes room for a fresh one when its runs are over."""
 WARM_MODULES = (
     *("rich.console", "rich.table", "rich.text", "zoneinfo"),
-    *("todo_cli.local", "todo_cli.agent.streams", "todo_cli.tasks.repository"),
+    *("todo_cli.local", "todo_cli.resident.streams", "todo_cli.tasks.repository"),
 )
 """What the commands of every day import; the rest is imported when somebody needs it."""
 MEMORY_CHECK_COMMANDS = 64
@@ -136,7 +136,7 @@ class Call:
             self._agent.retire()
 
     def _run(self, payload: bytes) -> None:
-        from todo_cli.agent.databases import RunDatabases
+        from todo_cli.resident.databases import RunDatabases
 
         words, data_dir, umask, environ = wire.unpack_call(payload)
         if not self._enter(umask) and _needs_folder(words, environ):
@@ -170,7 +170,7 @@ class Call:
 
     def _run_app(self, words: list[str], environ: dict[str, str], databases: RunDatabases) -> int:
         from todo_cli import app
-        from todo_cli.agent.streams import Streams
+        from todo_cli.resident.streams import Streams
 
         streams = Streams(self._descriptors, lambda: self.interrupted)
         invocation = Invocation(words, environ, streams.stdin, streams.stdout, streams.stderr)
@@ -203,7 +203,7 @@ class Agent:
     """The listening socket, the runs under way, and what they share."""
 
     def __init__(self, data_dir: str, name: str, lock: int, listener: int, starter: int) -> None:
-        from todo_cli.agent.databases import DatabasePool
+        from todo_cli.resident.databases import DatabasePool
 
         self.databases: DatabasePool = DatabasePool()
         self._data_dir = data_dir
