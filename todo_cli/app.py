@@ -131,7 +131,7 @@ def help_(
         typer.Argument(metavar="COMMAND", help="A command's name.", show_default=False),
     ] = [],  # noqa: B006 - Typer copies it
 ) -> None:
-    """Show the help of a command, or of all.
+    """Show the help of one command, or of all commands.
 
     \b
     Examples:

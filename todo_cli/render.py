@@ -534,7 +534,7 @@ def _nothing_found(query: TaskQuery) -> str:
     if query.after is not None:
         return "No more tasks."
     if query.search:
-        return "No task fits."
+        return "No tasks match."
     return {
         TaskState.PENDING: "Nothing to do. Add a task with: todo add TITLE",
         TaskState.DONE: "Nothing is done yet.",

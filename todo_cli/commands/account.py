@@ -40,7 +40,7 @@ PasswordStdin = Annotated[
 ]
 CredentialStore = Annotated[
     StoreKind,
-    typer.Option("--credential-store", help="Where to keep the session; a file is less safe."),
+    typer.Option("--credential-store", help="Where to store the session; a file is less safe."),
 ]
 
 
@@ -53,7 +53,7 @@ def register(
     password_stdin: PasswordStdin = False,
     credential_store: CredentialStore = StoreKind.KEYRING,
 ) -> None:
-    """Make an account, and log in to it. It is the same account on the web.
+    """Create an account and log in. It is the same account on the web.
 
     \b
     Examples:
@@ -115,7 +115,7 @@ def logout(
         bool, typer.Option("--all", help="End every session of the account.")
     ] = False,
 ) -> None:
-    """End the session in the database, and forget it here, and the database's URL with it.
+    """End the session, and forget it and the database's URL on this machine.
 
     \b
     Examples:
@@ -137,7 +137,7 @@ def logout(
 
 
 def whoami(ctx: typer.Context) -> None:
-    """Show who is logged in, on which database, where both are known from, and until when.
+    """Show who is logged in, to which database, and when the session expires.
 
     \b
     Examples:
@@ -152,7 +152,7 @@ def sessions(
     ctx: typer.Context,
     revoke: Annotated[
         str | None,
-        typer.Option(metavar="ID", help="End that session; the beginning of its id will do."),
+        typer.Option(metavar="ID", help="End this session; the beginning of its id is enough."),
     ] = None,
 ) -> None:
     """List the sessions of the account, here, on other machines and on the web.

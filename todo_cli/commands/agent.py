@@ -35,7 +35,9 @@ _NOT_RUNNING: dict[str, Any] = {
 }
 
 app = typer.Typer(
-    cls=TodoGroup, rich_markup_mode=None, help="The agent, which makes commands fast."
+    cls=TodoGroup,
+    rich_markup_mode=None,
+    help="Manage the background process that speeds up commands.",
 )
 
 

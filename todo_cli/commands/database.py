@@ -27,7 +27,7 @@ db = typer.Typer(cls=TodoGroup, rich_markup_mode=None)
 
 _SECTIONS = "cache, connections, long-running, locks, tables, indexes, statements"
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only count.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Count, but change nothing.")]
 
 
 @db.command(cls=TodoCommand)
@@ -38,7 +38,8 @@ def upgrade(
 ) -> None:
     """Bring the schema to the newest revision, or to REVISION.
 
-    Safe to run twice, by two people at once, and again after it was interrupted. Policies and
+    Safe to run twice, to run at the same time as somebody else, and to repeat after an
+    interruption. Policies and
     privileges that somebody removed are brought back.
 
     \b
@@ -77,7 +78,7 @@ def downgrade(
 ) -> None:
     """Bring the schema back to REVISION; `base` removes it all.
 
-    It says first what would be lost, and offers a backup.
+    First says what would be lost, and offers a backup.
 
     \b
     Examples:
@@ -207,17 +208,19 @@ def url(
 @db.command(cls=TodoCommand)
 def seed(
     ctx: typer.Context,
-    users: Annotated[int, typer.Option(min=1, max=10_000_000, metavar="N", help="People.")] = 10,
+    users: Annotated[
+        int, typer.Option(min=1, max=10_000_000, metavar="N", help="How many people.")
+    ] = 10,
     tasks: Annotated[
-        int, typer.Option(min=0, max=1_000_000_000, metavar="N", help="Tasks in all.")
+        int, typer.Option(min=0, max=1_000_000_000, metavar="N", help="How many tasks in all.")
     ] = 250,
     random_seed: Annotated[
-        int, typer.Option(min=0, max=2**62, metavar="N", help="The same seed, the same data.")
+        int, typer.Option(min=0, max=2**62, metavar="N", help="Equal seeds create equal data.")
     ] = 1,
 ) -> None:
-    """Make demonstration data: people with addresses that end in .seed.example.com, and tasks.
+    """Create demonstration data: people with addresses that end in .seed.example.com, and tasks.
 
-    Nobody else's tasks are touched; `todo db cleanup` removes it all again.
+    Other people's tasks are not touched. `todo db cleanup` deletes the data again.
 
     \b
     Examples:
@@ -299,10 +302,10 @@ def archive(
     older_than: Annotated[str, typer.Option(metavar="AGE", help="30d, 8w, 1y.")] = "365d",
     dry_run: DryRun = False,
 ) -> None:
-    """Move tasks to the archive that are completed and were not touched for a year, or AGE.
+    """Archive completed tasks that have not changed for a year, or for AGE.
 
-    Their owners see them with `todo list --archived`, and get them back with
-    `todo restore --archived`. Safe beside people at work, and to interrupt.
+    Their owners see them with `todo list --archived`, and bring them back with
+    `todo restore --archived`. Safe to run while others work, and safe to interrupt.
 
     \b
     Examples:
@@ -330,7 +333,7 @@ def purge(
     dry_run: DryRun = False,
     yes: Yes = False,
 ) -> None:
-    """Delete for good what has been in the trash for 30 days, or AGE. Numbers stay used.
+    """Delete for good what has been in the trash for 30 days, or AGE. Numbers are not reused.
 
     \b
     Examples:
@@ -430,10 +433,13 @@ def _show_manifest(run: Run, file: Path, manifest: Manifest) -> None:
 def health(
     ctx: typer.Context,
     wait: Annotated[
-        float, typer.Option(min=0, max=86_400, metavar="SECONDS", help="Wait for the database.")
+        float,
+        typer.Option(
+            min=0, max=86_400, metavar="SECONDS", help="Wait so many seconds for it first."
+        ),
     ] = 0.0,
 ) -> None:
-    """Check whether the database is fit for use; exit with 1 if a check fails, 3 if it is away.
+    """Check the database; exit with 1 if a check fails, 3 if it cannot be reached.
 
     \b
     Examples:
@@ -503,7 +509,7 @@ def inspect(
         str | None, typer.Argument(metavar="[SECTION]", help=_SECTIONS, show_default=False)
     ] = None,
 ) -> None:
-    """Look into the running database: all of it, or one section.
+    """Inspect the running database: all sections, or one.
 
     \b
     Examples:
@@ -534,10 +540,10 @@ def grant(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="The role's name.")],
     revoke: Annotated[
-        bool, typer.Option("--revoke", help="Take the role away, and end its connections.")
+        bool, typer.Option("--revoke", help="Delete the role and end its connections.")
     ] = False,
 ) -> None:
-    """Make a log-in role for people, and print its URL, once.
+    """Create a log-in role for a person, and print its URL once.
 
     The role cannot pass row-level security and changes nothing but its person's own tasks: with
     that URL and an account all personal commands work, and no `db` command that changes anything.
@@ -588,7 +594,7 @@ def unlock(
     ctx: typer.Context,
     email: Annotated[str, typer.Argument(metavar="E-MAIL", show_default=False)],
 ) -> None:
-    """Let an account log in at once that too many wrong passwords have locked.
+    """Unlock an account that too many wrong passwords have locked.
 
     It forgets the failures of the last half hour. Passwords and sessions stay as they are.
 

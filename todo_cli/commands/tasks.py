@@ -34,13 +34,17 @@ MOST_SHOWN = 10
 
 Description = Annotated[
     str | None,
-    typer.Option("--description", "-d", metavar="TEXT", help="More about it; may have lines."),
+    typer.Option(
+        "--description", "-d", metavar="TEXT", help="Description; may span several lines."
+    ),
 ]
 
 
 def add(
     ctx: typer.Context,
-    title: Annotated[list[str], typer.Argument(metavar="TITLE...", help="Its words, or `-`.")],
+    title: Annotated[
+        list[str], typer.Argument(metavar="TITLE...", help="The title's words, or `-`.")
+    ],
     description: Description = None,
 ) -> None:
     """Add a task; the words of the title are joined by one space.
@@ -75,7 +79,7 @@ def list_(
     ] = False,
     search: Annotated[
         str | None,
-        typer.Option(metavar="TEXT", help="In title and description; capitals do not matter."),
+        typer.Option(metavar="TEXT", help="Search titles and descriptions, ignoring case."),
     ] = None,
     limit: Annotated[
         int | None,
@@ -83,7 +87,7 @@ def list_(
             min=0,
             max=MAX_LIMIT,
             metavar="N",
-            help=f"At most N tasks; 0 for all. A table shows {DEFAULT_LIMIT} unless told.",
+            help=f"At most N tasks; 0 for all. Tables show {DEFAULT_LIMIT} by default.",
         ),
     ] = None,
     after: Annotated[
@@ -92,14 +96,14 @@ def list_(
             metavar="REF",
             parser=TaskRef.parse,
             autocompletion=complete_refs,
-            help="The page that follows that task.",
+            help="Show the page after this task.",
         ),
     ] = None,
-    sort: Annotated[SortKey, typer.Option(help="The order.")] = SortKey.CREATED,
-    reverse: Annotated[bool, typer.Option("--reverse", help="The other way round.")] = False,
-    jsonl: Annotated[bool, typer.Option("--jsonl", help="One JSON object a line.")] = False,
+    sort: Annotated[SortKey, typer.Option(help="Sort by this.")] = SortKey.CREATED,
+    reverse: Annotated[bool, typer.Option("--reverse", help="Reverse the order.")] = False,
+    jsonl: Annotated[bool, typer.Option("--jsonl", help="Print one JSON object per line.")] = False,
 ) -> None:
-    """List tasks: pending ones unless told otherwise, newest first.
+    """List tasks, newest first: pending tasks by default.
 
     On a terminal, a table, in which ¶ marks a task with a description. On a pipe, a line of
     tab-separated columns for each task: number, status, title, created_at, updated_at,
@@ -158,7 +162,7 @@ def show_list(
 
 
 def show(ctx: typer.Context, ref: Ref) -> None:
-    """Show one task, everything about it; also one in the trash.
+    """Show everything about one task, also of a task in the trash.
 
     \b
     Examples:
@@ -246,7 +250,7 @@ def rm(
     ctx: typer.Context,
     refs: Refs,
     permanent: Annotated[
-        bool, typer.Option("--permanent", help="Delete for good; there is no way back.")
+        bool, typer.Option("--permanent", help="Delete for good. This cannot be undone.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
@@ -272,7 +276,7 @@ def restore(
     ctx: typer.Context,
     refs: Refs,
     archived: Annotated[
-        bool, typer.Option("--archived", help="From the archive, not from the trash.")
+        bool, typer.Option("--archived", help="Restore from the archive instead.")
     ] = False,
 ) -> None:
     """Bring tasks back from the trash, or from the archive: all of them, or none.
