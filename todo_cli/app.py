@@ -17,7 +17,7 @@ from todo_cli import __version__
 from todo_cli.agent import client, place
 from todo_cli.commands import account, agent, tasks
 from todo_cli.commands.completion import COMPLETE_VARIABLE, ShellName, complete
-from todo_cli.commands.options import COMMON, TodoCommand, TodoGroup, current_run
+from todo_cli.commands.options import COMMON, CommandGroup, OwnProcessGroup, TodoGroup, current_run
 from todo_cli.context import Invocation, Run
 from todo_cli.errors import AnswerLost, ClosedPipe, ExitCode, InvalidInput, TodoError
 from todo_cli.render import write_error
@@ -59,10 +59,9 @@ class Program(TodoGroup):
         return None
 
 
-app = typer.Typer(
+app = CommandGroup(
     cls=Program,
     context_settings=_SETTINGS,
-    rich_markup_mode=None,
     pretty_exceptions_enable=False,
     invoke_without_command=True,
     add_completion=False,  # ours quote for each shell; see commands.completion
@@ -124,6 +123,11 @@ def todo(
         )
 
 
+general = CommandGroup()
+"""The commands on the program itself; shown last."""
+
+
+@general.command("help")
 def help_(
     ctx: typer.Context,
     words: Annotated[
@@ -143,6 +147,7 @@ def help_(
     command_tree().main([*words, "--help"], "todo", standalone_mode=False, obj=run)
 
 
+@general.command("version")
 def version_(ctx: typer.Context) -> None:
     """Show the version.
 
@@ -153,32 +158,13 @@ def version_(ctx: typer.Context) -> None:
     current_run(ctx).render.version(__version__)
 
 
-for _function in (
-    tasks.add,
-    tasks.list_,
-    tasks.show,
-    tasks.edit,
-    tasks.done,
-    tasks.reopen,
-    tasks.toggle,
-    tasks.rm,
-    tasks.restore,
-    tasks.stats,
-    account.register,
-    account.login,
-    account.logout,
-    account.whoami,
-    account.sessions,
-    account.passwd,
-    help_,
-    version_,
-):
-    app.command(_function.__name__.rstrip("_"), cls=TodoCommand)(_function)
-app.command("ls", cls=TodoCommand, hidden=True)(tasks.list_)
+app.add_typer(tasks.commands)
+app.add_typer(account.commands)
+app.add_typer(general)
 app.add_typer(agent.app, name="agent")
 
 
-class DatabaseGroup(TodoGroup):
+class DatabaseGroup(OwnProcessGroup):
     """The `todo db` commands, made when one is asked for: they would cost every call 5 ms."""
 
     def list_commands(self, ctx: Any) -> list[str]:
@@ -194,7 +180,7 @@ class DatabaseGroup(TodoGroup):
 
 
 app.add_typer(
-    typer.Typer(cls=DatabaseGroup, rich_markup_mode=None),
+    CommandGroup(cls=DatabaseGroup),
     name="db",
     help="For administrators: migrations, demonstration data, checks, archive, backup.",
 )

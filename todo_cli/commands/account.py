@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from todo_cli.commands.options import current_run
+from todo_cli.commands.options import CommandGroup, current_run
 from todo_cli.errors import (
     CredentialStoreError,
     DatabaseLoginRefused,
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from todo_cli.context import Run
     from todo_cli.values import Account
 
+commands = CommandGroup()
 
 Email = Annotated[
     str | None, typer.Option("--email", metavar="ADDRESS", help="The account's e-mail address.")
@@ -44,6 +45,7 @@ CredentialStore = Annotated[
 ]
 
 
+@commands.command(needs_own_process=True)
 def register(
     ctx: typer.Context,
     email: Email = None,
@@ -71,6 +73,7 @@ def register(
     _keep_new_session(run, account, token, credential_store)
 
 
+@commands.command(needs_own_process=True)
 def login(
     ctx: typer.Context,
     email: Email = None,
@@ -109,6 +112,7 @@ def login(
     _keep_new_session(run, account, token, credential_store)
 
 
+@commands.command(needs_own_process=True)
 def logout(
     ctx: typer.Context,
     everywhere: Annotated[
@@ -136,6 +140,7 @@ def logout(
         run.render.facts({"database": workspace.target.label, "sessions_ended": count})
 
 
+@commands.command()
 def whoami(ctx: typer.Context) -> None:
     """Show who is logged in, to which database, and when the session expires.
 
@@ -148,6 +153,7 @@ def whoami(ctx: typer.Context) -> None:
     run.render.facts(_facts(run, run.workspace.accounts.current()))
 
 
+@commands.command()
 def sessions(
     ctx: typer.Context,
     revoke: Annotated[
@@ -172,6 +178,7 @@ def sessions(
         run.render.facts({"id": revoked.id, "revoked": True})
 
 
+@commands.command(needs_own_process=True)
 def passwd(ctx: typer.Context, password_stdin: PasswordStdin = False) -> None:
     """Change the account's password, here and on the web, and end its other sessions.
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from todo_cli.commands.options import TodoCommand, TodoGroup, current_run
+from todo_cli.commands.options import CommandGroup, OwnProcessGroup, current_run
 from todo_cli.context import Run
 from todo_cli.errors import Refused
 from todo_cli.render import relative_time
@@ -34,14 +34,12 @@ _NOT_RUNNING: dict[str, Any] = {
     "reason": None,
 }
 
-app = typer.Typer(
-    cls=TodoGroup,
-    rich_markup_mode=None,
-    help="Manage the background process that speeds up commands.",
+app = CommandGroup(
+    cls=OwnProcessGroup, help="Manage the background process that speeds up commands."
 )
 
 
-@app.command(cls=TodoCommand)
+@app.command()
 def status(ctx: typer.Context) -> None:
     """Show whether the agent is running, and what it has done.
 
@@ -60,7 +58,7 @@ def status(ctx: typer.Context) -> None:
         run.render.facts(_for_people(info, run.now()))
 
 
-@app.command(cls=TodoCommand)
+@app.command()
 def start(ctx: typer.Context) -> None:
     """Start the agent now; the first command does so by itself.
 
@@ -76,7 +74,7 @@ def start(ctx: typer.Context) -> None:
     _show(run, info, f"The agent {verb} (process {info['pid']}).")
 
 
-@app.command(cls=TodoCommand)
+@app.command()
 def stop(ctx: typer.Context) -> None:
     """Stop the agent, when the commands that it is working on are over.
 
@@ -90,7 +88,7 @@ def stop(ctx: typer.Context) -> None:
     _show(run, _info(data_dir), _STOPPED.get(stopped, f"{stopped} agents have stopped."))
 
 
-@app.command(cls=TodoCommand)
+@app.command()
 def restart(ctx: typer.Context) -> None:
     """Stop the agent and start a fresh one.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from todo_cli.commands.options import TodoCommand, TodoGroup, current_run
+from todo_cli.commands.options import CommandGroup, current_run
 from todo_cli.context import confirming
 from todo_cli.errors import AccountNotFound, InvalidInput
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from todo_cli.database.target import Target
     from todo_cli.render_database import Progress
 
-db = typer.Typer(cls=TodoGroup, rich_markup_mode=None)
+db = CommandGroup()
 """What `app.py` shows as `todo db`, with its help."""
 
 _SECTIONS = "cache, connections, long-running, locks, tables, indexes, statements"
@@ -30,7 +30,7 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Count, but change nothing.")]
 
 
-@db.command(cls=TodoCommand)
+@db.command()
 def upgrade(
     ctx: typer.Context,
     revision: Annotated[str, typer.Argument(metavar="[REVISION]", show_default=False)] = "head",
@@ -65,7 +65,7 @@ def upgrade(
     _show_status(run, target)
 
 
-@db.command(cls=TodoCommand)
+@db.command()
 def downgrade(
     ctx: typer.Context,
     revision: Annotated[str, typer.Argument(metavar="REVISION", show_default=False)],
@@ -117,7 +117,7 @@ def downgrade(
     _show_status(run, target)
 
 
-@db.command(cls=TodoCommand)
+@db.command()
 def status(
     ctx: typer.Context,
     check: Annotated[
@@ -143,7 +143,7 @@ def status(
         raise typer.Exit(1)
 
 
-@db.command(cls=TodoCommand)
+@db.command()
 def start(ctx: typer.Context) -> None:
     """Start the embedded server, if it is not running.
 
@@ -163,7 +163,7 @@ def start(ctx: typer.Context) -> None:
         run.database_render.facts({"running": True, "changed": not was_running})
 
 
-@db.command(cls=TodoCommand)
+@db.command()
 def stop(ctx: typer.Context) -> None:
     """Stop the embedded server; the next command starts it again.
 
@@ -180,7 +180,7 @@ def stop(ctx: typer.Context) -> None:
         run.database_render.facts({"running": False, "changed": stopped})
 
 
-@db.command(cls=TodoCommand)
+@db.command()
 def url(
     ctx: typer.Context,
     show_password: Annotated[
@@ -205,7 +205,7 @@ def url(
         run.database_render.sql(shown)
 
 
-@db.command(cls=TodoCommand)
+@db.command()
 def seed(
     ctx: typer.Context,
     users: Annotated[
@@ -244,7 +244,7 @@ def seed(
     )
 
 
-@db.command(cls=TodoCommand)
+@db.command()
 def cleanup(ctx: typer.Context, yes: Yes = False) -> None:
     """Delete the demonstration data of `todo db seed`, and nothing else.
 
@@ -268,7 +268,7 @@ def cleanup(ctx: typer.Context, yes: Yes = False) -> None:
     run.database_render.facts({"users": removed.users, "tasks": removed.tasks})
 
 
-@db.command(cls=TodoCommand)
+@db.command()
 def schema(
     ctx: typer.Context,
     form: Annotated[
@@ -296,7 +296,7 @@ def schema(
         run.database_render.sql(found.mermaid() if form == "mermaid" else found.sql())
 
 
-@db.command(cls=TodoCommand)
+@db.command()
 def archive(
     ctx: typer.Context,
     older_than: Annotated[str, typer.Option(metavar="AGE", help="30d, 8w, 1y.")] = "365d",
@@ -326,7 +326,7 @@ def archive(
         )
 
 
-@db.command(cls=TodoCommand)
+@db.command()
 def purge(
     ctx: typer.Context,
     older_than: Annotated[str, typer.Option(metavar="AGE", help="30d, 8w, 1y.")] = "30d",
@@ -364,7 +364,7 @@ def purge(
 BackupFile = Annotated[Path, typer.Argument(metavar="FILE", show_default=False)]
 
 
-@db.command(cls=TodoCommand)
+@db.command()
 def backup(ctx: typer.Context, file: BackupFile) -> None:
     """Write a verified dump of all rows to FILE, and what it holds to FILE.manifest.json.
 
@@ -382,7 +382,7 @@ def backup(ctx: typer.Context, file: BackupFile) -> None:
     run.render.note(f"Not in the backup are the rows of {', '.join(manifest.left_out)}.")
 
 
-@db.command(cls=TodoCommand)
+@db.command()
 def restore(ctx: typer.Context, file: BackupFile) -> None:
     """Bring a backup into an empty database: all of it, or nothing.
 
@@ -429,7 +429,7 @@ def _show_manifest(run: Run, file: Path, manifest: Manifest) -> None:
     )
 
 
-@db.command(cls=TodoCommand)
+@db.command()
 def health(
     ctx: typer.Context,
     wait: Annotated[
@@ -464,7 +464,7 @@ def health(
         raise typer.Exit(1)
 
 
-@db.command(cls=TodoCommand)
+@db.command()
 def explain(
     ctx: typer.Context,
     plans: Annotated[bool, typer.Option("--plans", help="Show the plans as outlines.")] = False,
@@ -502,7 +502,7 @@ def explain(
             run.database_render.sql(f"\n{one.pattern}\n{one.plan.text}")
 
 
-@db.command(cls=TodoCommand)
+@db.command()
 def inspect(
     ctx: typer.Context,
     section: Annotated[
@@ -535,7 +535,7 @@ def inspect(
     run.database_render.sections(found, as_array=section is not None)
 
 
-@db.command(cls=TodoCommand)
+@db.command()
 def grant(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="The role's name.")],
@@ -572,7 +572,7 @@ def grant(
         run.render.line(url)
 
 
-@db.command("grants", cls=TodoCommand)
+@db.command("grants")
 def list_grants(ctx: typer.Context) -> None:
     """List the log-in roles for people that `todo db grant` made.
 
@@ -589,7 +589,7 @@ def list_grants(ctx: typer.Context) -> None:
     run.database_render.rows([{"role": name} for name in names])
 
 
-@db.command(cls=TodoCommand)
+@db.command()
 def unlock(
     ctx: typer.Context,
     email: Annotated[str, typer.Argument(metavar="E-MAIL", show_default=False)],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -15,6 +15,8 @@ from todo_cli.context import Run
 from todo_cli.errors import ClosedPipe
 from todo_cli.render import terminal_width
 from todo_cli.values import TaskRef, require_few_enough
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 MAX_SUMMARY = 200
 """Characters of a command's first sentence in a list of commands: all of them."""
@@ -113,9 +115,14 @@ class _TakesCommon:
 
 
 class TodoCommand(_TakesCommon, TyperCommand):
-    """A command of the program."""
+    """A command of the program. Registered by `CommandGroup.command`."""
+
+    needs_own_process = False
+    """Whether the agent hands it back to its caller; `agent.client.OWN_PROCESS` names them too."""
 
     def invoke(self, ctx: Any) -> Any:
+        if self.needs_own_process:
+            current_run(ctx).require_own_process()
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as interruption:
@@ -125,8 +132,21 @@ class TodoCommand(_TakesCommon, TyperCommand):
             raise
 
 
+class OwnProcessCommand(TodoCommand):
+    """A command that asks, waits long, or changes what the agent lives on."""
+
+    needs_own_process = True
+
+
 class TodoGroup(_TakesCommon, TyperGroup):
     """A group of commands; takes the common options before the command's name as well."""
+
+    needs_own_process = False
+
+    def invoke(self, ctx: Any) -> Any:
+        if self.needs_own_process:
+            current_run(ctx).require_own_process()
+        return super().invoke(ctx)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         shown = self._shown_commands(ctx)
@@ -149,6 +169,26 @@ class TodoGroup(_TakesCommon, TyperGroup):
             name: self.get_command(ctx, name) for name in self.list_commands(ctx)
         }
         return {name: command for name, command in named.items() if not command.hidden}
+
+
+class OwnProcessGroup(TodoGroup):
+    """A group whose commands all are such as `OwnProcessCommand`."""
+
+    needs_own_process = True
+
+
+class CommandGroup(typer.Typer):
+    """Commands of one module. The only way to register a command: its class is always ours."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**{"cls": TodoGroup, "rich_markup_mode": None, **settings})
+
+    def command(  # type: ignore[override]  # of Typer's settings, those that the program uses
+        self, name: str | None = None, *, hidden: bool = False, needs_own_process: bool = False
+    ) -> Callable[[_Function], _Function]:
+        """Register a function as a command, under its own name unless told another."""
+        kind = OwnProcessCommand if needs_own_process else TodoCommand
+        return super().command(name, cls=kind, hidden=hidden)
 
 
 def _call(function: Callable[..., Any], params: Sequence[Any], **values: Any) -> Any:

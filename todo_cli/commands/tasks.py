@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from todo_cli.commands.completion import complete_refs
-from todo_cli.commands.options import Ref, Refs, current_run
+from todo_cli.commands.options import CommandGroup, Ref, Refs, current_run
 from todo_cli.context import confirming
 from todo_cli.errors import InvalidDraft, InvalidInput
 from todo_cli.values import (
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from todo_cli.models import Task
     from todo_cli.tasks.repository import ChangedTasks
 
+commands = CommandGroup()
+
 MOST_SHOWN = 10
 """So many tasks are named before they are deleted for good."""
 
@@ -40,6 +42,7 @@ Description = Annotated[
 ]
 
 
+@commands.command()
 def add(
     ctx: typer.Context,
     title: Annotated[
@@ -67,6 +70,8 @@ def add(
         run.render.added(run.workspace.tasks.add([TaskDraft(" ".join(title), description)])[0])
 
 
+@commands.command("ls", hidden=True)
+@commands.command("list")
 def list_(
     ctx: typer.Context,
     done: Annotated[bool, typer.Option("--done", help="Completed tasks.")] = False,
@@ -161,6 +166,7 @@ def show_list(
         run.render.lines(run.workspace.tasks.records(query))
 
 
+@commands.command()
 def show(ctx: typer.Context, ref: Ref) -> None:
     """Show everything about one task, also of a task in the trash.
 
@@ -173,6 +179,7 @@ def show(ctx: typer.Context, ref: Ref) -> None:
     run.render.task(run.workspace.tasks.get([ref])[0])
 
 
+@commands.command()
 def edit(
     ctx: typer.Context,
     ref: Ref,
@@ -208,6 +215,7 @@ def edit(
     run.render.changed("Edited" if after else "Unchanged", edited, as_array=False)
 
 
+@commands.command()
 def done(ctx: typer.Context, refs: Refs) -> None:
     """Mark tasks as done: all of them, or none if one cannot be.
 
@@ -221,6 +229,7 @@ def done(ctx: typer.Context, refs: Refs) -> None:
     _show_changed(run, run.workspace.tasks.set_completed(refs, True), "Done", "Already done")
 
 
+@commands.command()
 def reopen(ctx: typer.Context, refs: Refs) -> None:
     """Mark tasks as not done: all of them, or none.
 
@@ -234,6 +243,7 @@ def reopen(ctx: typer.Context, refs: Refs) -> None:
     )
 
 
+@commands.command()
 def toggle(ctx: typer.Context, refs: Refs) -> None:
     """Flip tasks between done and not done: all of them, or none.
 
@@ -246,6 +256,7 @@ def toggle(ctx: typer.Context, refs: Refs) -> None:
     run.render.changed(["Done" if task.completed else "Reopened" for task in toggled], toggled)
 
 
+@commands.command()
 def rm(
     ctx: typer.Context,
     refs: Refs,
@@ -272,6 +283,7 @@ def rm(
     run.render.changed("Deleted", run.workspace.tasks.delete(refs))
 
 
+@commands.command()
 def restore(
     ctx: typer.Context,
     refs: Refs,
@@ -294,6 +306,7 @@ def restore(
         _show_changed(run, run.workspace.tasks.restore(refs), "Restored", "Was not in the trash")
 
 
+@commands.command()
 def stats(
     ctx: typer.Context,
     days: Annotated[
