@@ -43,7 +43,7 @@ SAMPLES = {
     "text[]": "'{a,b}'",
 }
 GIVEN = {"user_id"}
-FURTHER = "note text, due_on date, tags text[], details jsonb"
+FURTHER = "later_text text, later_on date, later_list text[], later_json jsonb"
 """Columns as a later revision may add them to both tables."""
 
 
@@ -108,20 +108,20 @@ def test_a_column_that_the_archive_lacks_is_never_lost(
     fill_a_task(database_url, alice)
     break_it(
         database_url,
-        "alter table tasks add column note text",
+        "alter table tasks add column later_text text",
         "alter table tasks disable trigger user",
-        "update tasks set note = 'mine'",
+        "update tasks set later_text = 'mine'",
     )
     with pytest.raises(TodoError):
         maintenance.archive(database_url, YEAR)
-    assert tasks_of(database_url)["note"] == "mine"
+    assert tasks_of(database_url)["later_text"] == "mine"
     break_it(
         database_url,
-        "alter table tasks drop column note",
+        "alter table tasks drop column later_text",
         "alter table tasks enable trigger user",
     )
     assert maintenance.archive(database_url, YEAR) == 1
-    break_it(database_url, "alter table tasks add column note text")
+    break_it(database_url, "alter table tasks add column later_text text")
     tasks = TaskRepository(open_database(database_url, alice.token))
     with pytest.raises(TodoError):
         tasks.restore_archived([TaskRef.parse("41")])
@@ -135,12 +135,14 @@ def test_a_task_that_rows_refer_to_stays_with_them(
     before = fill_a_task(database_url, alice)
     break_it(
         database_url,
-        "create table labels (id int, task_id uuid references tasks (id) on delete " + rule + ")",
+        "create table later_labels (id int, task_id uuid references tasks (id) on delete "
+        + rule
+        + ")",
         'create table "odd % name" ("user" uuid, "no" bigint, foreign key ("user", "no")'
         f" references tasks (user_id, number) on delete {rule})",
     )
     for table, insert in (
-        ("labels", "insert into labels select 1, id from tasks"),
+        ("later_labels", "insert into later_labels select 1, id from tasks"),
         ('"odd % name"', 'insert into "odd % name" select user_id, number from tasks'),
     ):
         break_it(database_url, insert)
@@ -156,12 +158,14 @@ def test_a_task_that_rows_refer_to_stays_with_them(
 
 def test_a_row_that_is_being_written_keeps_its_task(database_url: str, alice: Person) -> None:
     fill_a_task(database_url, alice)
-    break_it(database_url, "create table labels (task_id uuid references tasks on delete cascade)")
+    break_it(
+        database_url, "create table later_labels (task_id uuid references tasks on delete cascade)"
+    )
     with psycopg.connect(database_url) as somebody:
-        somebody.execute("insert into labels select id from tasks")
+        somebody.execute("insert into later_labels select id from tasks")
         assert maintenance.archive(database_url, YEAR) == 0
     assert maintenance.archive(database_url, YEAR) == 0
-    assert len(rows(database_url, "select from labels join tasks on id = task_id")) == 1
+    assert len(rows(database_url, "select from later_labels join tasks on id = task_id")) == 1
 
 
 def test_rows_that_an_owner_cannot_see_are_not_passed_over(
@@ -171,11 +175,11 @@ def test_rows_that_an_owner_cannot_see_are_not_passed_over(
     fill_a_task(as_superuser, sign_up(as_superuser, "carol"))
     break_it(
         owned_url,
-        "create table labels (task_id uuid references tasks on delete cascade)",
-        "alter table labels enable row level security",
-        "alter table labels force row level security",
+        "create table later_labels (task_id uuid references tasks on delete cascade)",
+        "alter table later_labels enable row level security",
+        "alter table later_labels force row level security",
     )
-    with pytest.raises(Refused, match="labels"):
+    with pytest.raises(Refused, match="later_labels"):
         maintenance.archive(owned_url, YEAR)
 
 
