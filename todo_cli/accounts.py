@@ -1,8 +1,8 @@
 """Accounts and sessions, in the formats of Better Auth, the web application's library.
 
-The database decides who may come in, by the functions of schema `todo_auth`. What is here is what
-it cannot do: derive a key with scrypt, draw a token, and know the rules of an address before
-asking. No password leaves this module; what is sent is a key derived from it.
+The functions of schema `todo_auth` check credentials and make sessions. This module does what the
+database cannot: it derives keys with scrypt, generates tokens, and validates addresses before they
+are sent. No password leaves this module; the database gets a key derived from it.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ if TYPE_CHECKING:
     from todo_cli.database.session import Database
 
 SCRYPT = {"n": 16_384, "r": 16, "p": 1, "dklen": 64, "maxmem": 64 * 1024 * 1024}
-"""Better Auth's parameters. It needs 32 MiB, which is just OpenSSL's own limit: hence maxmem."""
+"""Better Auth's parameters. They need OpenSSL's default limit of 32 MiB and more: hence maxmem."""
 
 PASSWORD_LENGTHS = range(8, 129)
-"""Counted as JavaScript counts: in UTF-16 units, before normalising."""
+"""In UTF-16 code units before normalising, as JavaScript counts them."""
 
 EMAIL = re.compile(
     r"(?:[A-Za-z0-9_'+\-]+\.)*[A-Za-z0-9_'+\-]*[A-Za-z0-9_+-]"
     r"@(?:[A-Za-z0-9][A-Za-z0-9\-]*\.)+[A-Za-z]{2,}"
 )
-EMAIL_MAX_LENGTH = 254
-NAME_MAX_LENGTH = 200
+MAX_EMAIL_LENGTH = 254
+MAX_NAME_LENGTH = 200
 
 TOKEN_ALPHABET = string.ascii_letters + string.digits
 TOKEN_LENGTH = 43
@@ -68,9 +68,9 @@ _SIGN_UP = (
 
 
 class Accounts:
-    """The accounts of one database, seen by whoever its session token says (or by nobody).
+    """The accounts of one database, with the rights of its session token, which may be missing.
 
-    Every method may raise what `Database.call` raises, and then has changed nothing.
+    Every method may also raise what `Database.call` raises.
     """
 
     def __init__(self, database: Database, *, user_agent: str) -> None:
@@ -78,7 +78,7 @@ class Accounts:
         self._user_agent = user_agent
 
     def require_schema(self) -> None:
-        """See that the database is there and has what the methods below call. One round trip.
+        """Check that the database has the functions that the methods below call. One round trip.
 
         Raises:
             SchemaBehind: the schema is missing or too old.
@@ -86,11 +86,11 @@ class Accounts:
         self._database.call(_SCHEMA, as_nobody=True)
 
     def register(self, email: str, name: str, password: str) -> tuple[Account, str]:
-        """Make an account and log it in; answer it and its session token. One round trip.
+        """Make an account and log it in; return it and its session token. One round trip.
 
         Raises:
-            InvalidInput: the address, the name or the password cannot be one.
-            AddressTaken: there is such an account.
+            InvalidInput: the address, the name or the password is not valid.
+            AddressTaken: an account has the address already.
         """
         token = new_token()
         values = {
@@ -106,10 +106,13 @@ class Accounts:
         return _account(rows[0]), token
 
     def log_in(self, email: str, password: str) -> tuple[Account, str]:
-        """Make a session for an account; answer both. Two round trips, whatever comes of it.
+        """Log in to an account; return it and its session token.
+
+        Success and failure both take two round trips.
 
         Raises:
-            WrongPassword: no such account, or not its password: it is not said which.
+            WrongPassword: there is no such account, or the password is wrong. The error does not
+                tell which.
             TooManyFailures: ten within 15 minutes, for an address with an account or without.
         """
         email = clean_email(email)
@@ -117,31 +120,31 @@ class Accounts:
         token = new_token()
         attempt = _attempt(email, password, salt, token)
         finish = Call(_FINISH, {"token": token, "user_agent": self._user_agent})
-        row = _settled(self._database.call(attempt, finish, as_nobody=True))
+        row = _require_success(self._database.call(attempt, finish, as_nobody=True))
         if row["user_id"] is None:
             raise NotLoggedIn("The session was ended as soon as it was made.")
         return _account(row), token
 
     def current(self) -> Account:
-        """Who is logged in, and until when.
+        """The account that is logged in, and when its session ends.
 
         Raises:
-            NotLoggedIn: nobody is.
+            NotLoggedIn: nobody is logged in.
         """
         rows = self._database.call(Call("select * from todo_auth.own_account()"))
         return _account(only(rows))
 
     def sessions(self) -> list[AccountSession]:
-        """The sessions of whoever is logged in, newest first; none holds its token."""
+        """The sessions of the account, newest first, without their tokens."""
         rows = self._database.call(Call("select * from todo_auth.own_sessions()"))
         return [AccountSession(**row) for row in rows]
 
     def revoke(self, ref: str) -> AccountSession:
-        """End another session of the account, given by its id or the beginning of it.
+        """End another session of the account, named by its id or the beginning of it.
 
         Raises:
-            SessionNotFound: no other session fits; or it is the current one.
-            AmbiguousSession: several do.
+            SessionNotFound: no session fits, or only the current one.
+            AmbiguousSession: several fit.
         """
         fitting = [one for one in self.sessions() if str(one.id).startswith(ref.lower())]
         if not ref or not fitting:
@@ -159,7 +162,7 @@ class Accounts:
         self._database.call(Call("select todo_auth.sign_out()"), writes=True)
 
     def log_out_everywhere(self) -> int:
-        """End every session of the account; answer how many."""
+        """End every session of the account; return how many there were."""
         call = Call("select todo_auth.sign_out_everywhere() as count")
         rows = self._database.call(call, writes=True)
         return int(only(rows)["count"])
@@ -167,11 +170,11 @@ class Accounts:
     def change_password(self, current: str, new: str) -> None:
         """Change the password and end the account's other sessions. Two round trips.
 
-        Failures are counted for this session alone, so that nobody else can use them up.
+        Failures count for this session alone, so that nobody else can lock it.
 
         Raises:
-            InvalidInput: the new password cannot be one.
-            WrongPassword: nothing was changed.
+            InvalidInput: the new password is not valid.
+            WrongPassword: the current password is wrong; nothing was changed.
             TooManyFailures: ten within 15 minutes in this session; nothing was changed.
         """
         new_hash = hash_password(clean_password(new))
@@ -180,21 +183,22 @@ class Accounts:
         key = _key(current, own["salt"])
         attempt = Call(_ATTEMPT_CHANGE, {"key": key, "token": token})
         change = Call(_CHANGE, {"token": token, "hash": new_hash})
-        _settled(
+        _require_success(
             self._database.call(attempt, change, writes=True),
             wrong="The current password is wrong.",
-            closed="Too many wrong passwords in this session: it cannot change the password",
+            locked="Too many wrong passwords in this session: it cannot change the password",
         )
 
 
 def hash_password(password: str, *, salt: str | None = None) -> str:
-    """What `accounts.password` holds: `<32 hex salt>:<128 hex key>`."""
+    """The value of `accounts.password`: `<32 hex digits of salt>:<128 hex digits of key>`."""
     salt = salt or secrets.token_hex(16)
     return f"{salt}:{derive_key(password, salt)}"
 
 
 def derive_key(password: str, salt: str) -> str:
-    """The key of a password. The salt is the 32 characters themselves, not what they spell."""
+    """The scrypt key of a password. The salt is the 32 hex digits as text, not the bytes they
+    stand for, as in Better Auth."""
     normalised = unicodedata.normalize("NFKC", password).encode()
     return hashlib.scrypt(normalised, salt=salt.encode("ascii"), **SCRYPT).hex()
 
@@ -207,9 +211,9 @@ def clean_email(text: str) -> str:
     """An address as it is stored: in lower case, not trimmed.
 
     Raises:
-        InvalidInput: the web application would not take it either.
+        InvalidInput: it is not valid, by the same rules as in the web application.
     """
-    if len(text) > EMAIL_MAX_LENGTH or not EMAIL.fullmatch(text):
+    if len(text) > MAX_EMAIL_LENGTH or not EMAIL.fullmatch(text):
         raise InvalidInput(
             "That is not an e-mail address.", hint="For example: --email you@example.org"
         )
@@ -220,21 +224,21 @@ def clean_name(text: str) -> str:
     """A person's name with white space folded, 1 to 200 characters.
 
     Raises:
-        InvalidInput: empty, too long, or holding what cannot be printed.
+        InvalidInput: it is empty, too long, or has a character that cannot be printed.
     """
     name = " ".join(text.split())
     if not name:
         raise InvalidInput("The name is empty.", hint='For example: --name "Ada Lovelace"')
-    if len(name) > NAME_MAX_LENGTH or printable(name) != name:
+    if len(name) > MAX_NAME_LENGTH or printable(name) != name:
         raise InvalidInput("The name is too long, or holds a control character.")
     return name
 
 
 def clean_password(text: str) -> str:
-    """A new password, 8 to 128 characters as the web application counts them.
+    """A new password, unchanged. Its length is checked as the web application does.
 
     Raises:
-        InvalidInput: too short, too long, or not valid UTF-8. The message never holds it.
+        InvalidInput: it is too short, too long, or not valid UTF-8. The message does not hold it.
     """
     try:
         units = len(text.encode("utf-16-le")) // 2
@@ -257,13 +261,13 @@ def _key(password: str, salt: str) -> str:
         raise InvalidInput("The password is not valid UTF-8.") from error
 
 
-def _settled(
+def _require_success(
     rows: list[dict[str, Any]],
     *,
     wrong: str = "Wrong e-mail or password.",
-    closed: str = "Too many wrong passwords for that address: it is closed",
+    locked: str = "Too many wrong passwords for that address: it is closed",
 ) -> dict[str, Any]:
-    """What the database told of an attempt, if it was right."""
+    """The row of an attempt's outcome, if it was a success; `wrong` and `locked` are messages."""
     if not rows:
         raise DatabaseFault("The database lost the attempt.", hint="Try again.")
     row = rows[0]
@@ -272,7 +276,7 @@ def _settled(
     if row["outcome"] == "closed":
         until = row["retry_at"]
         when = f"until {until.astimezone(UTC):%H:%M} UTC" if until else "for 15 minutes"
-        raise TooManyFailures(f"{closed} {when}.")
+        raise TooManyFailures(f"{locked} {when}.")
     return row
 
 

@@ -1,9 +1,9 @@
-"""Where sessions are kept: the keyring, or a file that only its owner can read.
+"""Stores sessions in the keyring, or in files that only their owner can read.
 
-The only importer of `keyring`, which costs a fifth of a second: which store keeps what, and which
-database is the default one, stands in a small index that holds no secret, so that whoever keeps
-nothing in a keyring never waits for one. One entry per database, whole: user id, e-mail, token
-and the database's URL.
+A store has one entry for each database: user id, e-mail, token and the database's URL. An index
+file without secrets says which store has which entry, and which database is the default one. So
+the import of `keyring`, which takes a fifth of a second, is needed only for entries that are in a
+keyring. No other module imports it.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from todo_cli.values import StoreKind
 
 T = TypeVar("T")
 
-LONGEST_FILE_NAME = 200
-"""Room is left for what is put behind it; file systems take 255 bytes."""
+MAX_FILE_NAME_LENGTH = 200
+"""File systems allow 255 bytes. The rest is for the suffixes."""
 
 KEYRING_SERVICE = "todo"
 KEYRING_TIMEOUT_SECONDS = 3.0
-"""For each question. A keyring without anybody to unlock it may wait for ever."""
+"""For each request. A locked keyring may wait without limit for somebody to unlock it."""
 
 
 @dataclass(frozen=True)
 class Credential:
-    """What is kept of a log-in. `repr` shows no secret."""
+    """The stored data of a log-in. `repr` shows no secret."""
 
     user_id: str
     email: str
@@ -49,7 +49,7 @@ class Credential:
 
     @classmethod
     def from_json(cls, text: str) -> Credential | None:
-        """The credential that a text holds, None if it is rubbish."""
+        """The credential in a text, or None if the text is not a valid one."""
         try:
             held = json.loads(text)
             credential = cls(**held)
@@ -61,19 +61,19 @@ class Credential:
         return credential if isinstance(credential.database_url, str | None) else None
 
 
-class RubbishCredential(CredentialStoreError):
-    """What is kept is no session. Logging in again replaces it."""
+class InvalidCredential(CredentialStoreError):
+    """The stored entry is not a valid credential. Logging in again replaces it."""
 
 
 class Store(Protocol):
-    """Keeps one credential under each name. Every method may raise `CredentialStoreError`."""
+    """Stores one credential for each name. Every method may raise `CredentialStoreError`."""
 
     def load(self, name: str) -> Credential | None: ...
 
     def save(self, name: str, credential: Credential) -> None: ...
 
     def delete(self, name: str) -> None:
-        """Forget what is kept under the name, if anything is."""
+        """Remove the entry of the name, if there is one."""
 
 
 class FileStore:
@@ -84,7 +84,7 @@ class FileStore:
 
     def path(self, name: str) -> Path:
         file_name = quote(name, safe="")
-        if len(file_name) > LONGEST_FILE_NAME:
+        if len(file_name) > MAX_FILE_NAME_LENGTH:
             import hashlib
 
             file_name = hashlib.sha256(name.encode()).hexdigest()
@@ -97,7 +97,7 @@ class FileStore:
             return None
         credential = Credential.from_json(text)
         if credential is None:
-            raise _rubbish(str(path))
+            raise _invalid(str(path))
         return credential
 
     def save(self, name: str, credential: Credential) -> None:
@@ -111,7 +111,7 @@ class FileStore:
 
 
 class KeyringStore:
-    """The system's keyring, given up when it does not answer."""
+    """Entries in the system's keyring, with a time limit for each request."""
 
     def __init__(self, timeout_seconds: float = KEYRING_TIMEOUT_SECONDS) -> None:
         self._timeout_seconds = timeout_seconds
@@ -122,7 +122,7 @@ class KeyringStore:
             return None
         credential = Credential.from_json(text)
         if credential is None:
-            raise _rubbish(f"The keyring's entry for {name}")
+            raise _invalid(f"The keyring's entry for {name}")
         return credential
 
     def save(self, name: str, credential: Credential) -> None:
@@ -130,7 +130,7 @@ class KeyringStore:
 
         def set_and_look(keyring: Any) -> bool:
             keyring.set_password(KEYRING_SERVICE, name, text)
-            # There is a backend that takes everything and keeps nothing.
+            # One backend accepts everything and stores nothing.
             return bool(keyring.get_password(KEYRING_SERVICE, name) == text)
 
         if not self._ask(set_and_look):
@@ -144,13 +144,13 @@ class KeyringStore:
         self._ask(delete_if_there)
 
     def check(self) -> None:
-        """Raise `CredentialStoreError` where there is no keyring that answers."""
+        """Raise `CredentialStoreError` if no keyring answers."""
         self._ask(lambda keyring: keyring.get_password(KEYRING_SERVICE, ""))
 
     def _ask(self, question: Callable[[Any], T]) -> T:
-        """Put a question to the keyring, in a thread that is left behind if it hangs.
+        """Send a request to the keyring, in a thread that is abandoned if it hangs.
 
-        Finding a backend talks to the desktop too, so the import is part of the question.
+        The import is done in the thread too, since choosing a backend already talks to the desktop.
         """
         answers: list[T] = []
         errors: list[Exception] = []
@@ -163,7 +163,7 @@ class KeyringStore:
             except Exception as error:  # a backend may raise anything
                 errors.append(error)
 
-        # A daemon: the process can end while it hangs.
+        # A daemon thread does not keep the process from ending.
         thread = threading.Thread(target=ask, name="keyring", daemon=True)
         thread.start()
         thread.join(self._timeout_seconds)
@@ -172,12 +172,12 @@ class KeyringStore:
                 f"The keyring did not answer within {self._timeout_seconds:g} seconds."
             )
         if errors:
-            raise CredentialStoreError(_what_is_wrong(errors[0])) from errors[0]
+            raise CredentialStoreError(_keyring_message(errors[0])) from errors[0]
         return answers[0]
 
 
 class CredentialBook:
-    """All that is kept on this machine: which store keeps which database's session."""
+    """All log-ins of this machine, in whichever store each of them is."""
 
     def __init__(self, data_dir: Path) -> None:
         self._index_file = data_dir / "logins.json"
@@ -187,13 +187,13 @@ class CredentialBook:
         }
 
     def default_url(self) -> str | None:
-        """The URL of the database that `todo login --database-url` made the default one."""
+        """The URL that `todo login --database-url` made the default one."""
         name = self._index()["default"]
         found = None if name is None else self.find(name)
         return None if found is None else found[0].database_url
 
     def find(self, name: str) -> tuple[Credential, StoreKind] | None:
-        """What is kept for a database, and where."""
+        """The credential for a database, and the store that has it."""
         kind = self._index()["stores"].get(name)
         if kind is None:
             return None
@@ -201,7 +201,7 @@ class CredentialBook:
         return None if credential is None else (credential, StoreKind(kind))
 
     def keep(self, name: str, credential: Credential, kind: StoreKind, *, as_default: bool) -> None:
-        """Keep a credential, in place of what was kept under the name."""
+        """Store a credential, and remove an older one of the same name."""
         self._stores[kind].save(name, credential)
         index = self._index()
         before = index["stores"].get(name)
@@ -213,7 +213,7 @@ class CredentialBook:
             self._stores[StoreKind(before)].delete(name)
 
     def forget(self, name: str) -> None:
-        """Keep nothing for a database any more; it is not the default one either."""
+        """Remove a database's credential. It is no longer the default database either."""
         index = self._index()
         kind = index["stores"].pop(name, None)
         if kind is not None:
@@ -223,7 +223,7 @@ class CredentialBook:
         self._write_index(index)
 
     def check(self, kind: StoreKind) -> None:
-        """Raise `CredentialStoreError` where that store cannot keep anything now."""
+        """Raise `CredentialStoreError` if the store cannot be used now."""
         store = self._stores[kind]
         _require_own_folder(self._index_file.parent)
         if isinstance(store, KeyringStore):
@@ -235,7 +235,7 @@ class CredentialBook:
             index = json.loads(text or "{}")
             stores = {str(name): StoreKind(kind) for name, kind in index["stores"].items()}
             default = index["default"]
-        except (RubbishCredential, ValueError, KeyError, TypeError, AttributeError):
+        except (InvalidCredential, ValueError, KeyError, TypeError, AttributeError):
             return {"default": None, "stores": {}}
         return {
             "default": default if default in stores else None,
@@ -250,8 +250,8 @@ def file_store(data_dir: Path) -> FileStore:
     return FileStore(data_dir / "credentials")
 
 
-def _what_is_wrong(error: Exception) -> str:
-    """A sentence of ours: a backend's own words may hold what it was given."""
+def _keyring_message(error: Exception) -> str:
+    """Our message for a backend's error. Its own text may hold the secret that it was given."""
     names = {cls.__name__ for cls in type(error).__mro__}
     if "NoKeyringError" in names:
         return "There is no keyring on this machine."
@@ -260,18 +260,16 @@ def _what_is_wrong(error: Exception) -> str:
     return "The keyring failed."
 
 
-def _rubbish(what: str) -> RubbishCredential:
-    return RubbishCredential(
-        f"{what} holds something that is no session.", hint="Log in again: todo login"
-    )
+def _invalid(what: str) -> InvalidCredential:
+    return InvalidCredential(f"{what} is not a valid credential.", hint="Log in again: todo login")
 
 
 def _read_private(path: Path) -> str | None:
-    """The text of a file of ours; None where there is none.
+    """The text of a private file; None if there is none.
 
     Raises:
         CredentialStoreError: it cannot be read, or others can read it too.
-        RubbishCredential: it is not text.
+        InvalidCredential: it is not text.
     """
     try:
         with path.open(encoding="utf-8") as file:
@@ -280,7 +278,7 @@ def _read_private(path: Path) -> str | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except ValueError as error:
-        raise _rubbish(str(path)) from error
+        raise _invalid(str(path)) from error
     except OSError as error:
         raise CredentialStoreError(
             f"{path} cannot be read: {error.strerror}.",
@@ -296,7 +294,7 @@ def _read_private(path: Path) -> str | None:
 
 
 def _write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner can read, whole or not at all."""
+    """Write a file that only its owner can read, atomically."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}")
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
     _require_own_folder(path.parent)
@@ -304,7 +302,7 @@ def _write_private(path: Path, text: str) -> None:
         if not path.parent.is_dir():
             path.parent.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             path.parent.mkdir(mode=0o700, exist_ok=True)
-        temporary.unlink(missing_ok=True)  # of a killed command; an old mode must not stay
+        temporary.unlink(missing_ok=True)  # left by a killed command, perhaps with another mode
         with open(os.open(temporary, flags, 0o600), "w", encoding="utf-8") as file:
             file.write(text)
         os.replace(temporary, path)
@@ -316,6 +314,6 @@ def _write_private(path: Path, text: str) -> None:
 
 
 def _require_own_folder(folder: Path) -> None:
-    """Raise where root would make files that the folder's owner cannot use."""
+    """Raise if root would make files that the folder's owner cannot use."""
     if os.name == "posix" and (found := place.foreign(str(folder))):
         raise CredentialStoreError(found[0], hint=found[1])

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from todo_cli.admin.tables import SCHEMA_HEAD
 from todo_cli.config import DEFAULT_TIMEOUT_SECONDS
-from todo_cli.credentials import Credential, RubbishCredential, file_store
+from todo_cli.credentials import Credential, InvalidCredential, file_store
 from todo_cli.database.embedded import EmbeddedServer, locked
 from todo_cli.database.embedded.files import check_data_folder, os_errors_as_sentences
 from todo_cli.database.target import EMBEDDED, connection_parameters
@@ -155,7 +155,7 @@ class EmbeddedHome:
         """Who is logged in; nobody where the file holds rubbish: it is made anew."""
         try:
             return self._store.load(EMBEDDED)
-        except RubbishCredential:
+        except InvalidCredential:
             return None
 
     def _is_lost(self, credential: Credential) -> bool:

@@ -292,7 +292,7 @@ def test_the_socket_folder_is_the_same_for_every_process_of_the_user(folder: Pat
 def test_the_longest_socket_path_still_lies_in_the_data_folder(
     folder: Path, new_server: NewServer
 ) -> None:
-    room = files.SOCKET_PATH_MAX_BYTES - len("/run/.s.PGSQL.5432")
+    room = files.MAX_SOCKET_PATH_BYTES - len("/run/.s.PGSQL.5432")
     real = Path(os.path.realpath(folder))
     data_dir = real / ("x" * (room - len(str(real)) - 1))
     server = new_server(data_dir)
@@ -480,10 +480,10 @@ def test_a_large_log_is_put_aside(server: EmbeddedServer, folder: Path) -> None:
     server.start()
     server.stop()
     log = folder / "data/postgres.log"
-    log.write_bytes(b"x" * (server_module.LOG_MAX_BYTES + 1))
+    log.write_bytes(b"x" * (server_module.MAX_LOG_BYTES + 1))
     server.start()
     assert log.stat().st_size < 10_000
-    assert log.with_name("postgres.log.old").stat().st_size == server_module.LOG_MAX_BYTES + 1
+    assert log.with_name("postgres.log.old").stat().st_size == server_module.MAX_LOG_BYTES + 1
 
 
 def test_waiting_for_the_lock_is_bounded(

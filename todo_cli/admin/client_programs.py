@@ -131,7 +131,7 @@ def _complaint(output: bytes) -> str:
     lines = [line.strip() for line in output.decode("utf-8", "replace").splitlines()]
     lines = [line for line in lines if line and not line.startswith("Command was")]
     errors = [line for line in lines if "error:" in line.lower()]
-    line = (errors or lines or ["it ended without a word."])[0]
+    line = (errors or lines or ["it ended without a message."])[0]
     return re.sub(r"^.*?error:\s*", "", line, flags=re.IGNORECASE)
 
 

@@ -1,7 +1,7 @@
-"""Opening connections, and waiting for their answers no longer than the time that is left.
+"""Opens connections, and limits every wait on them to the time that is left.
 
-libpq and psycopg would wait for ever for an answer that never comes, try a refused password again
-at each address of a host, and be deaf to Ctrl-C while a host's name is looked up.
+libpq and psycopg alone would wait without limit for a server that does not answer, would send a
+refused password to every address of a host, and would ignore Ctrl-C while they look up a name.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ T = TypeVar("T")
 CONNECT_TIMEOUT_SECONDS = 15
 """For each address. Long enough for a suspended Neon compute (its guide advises 10 to 15)."""
 
-SHORTEST_CONNECT_TIMEOUT_SECONDS = 2
-"""As in libpq, which takes less for this."""
+MIN_CONNECT_TIMEOUT_SECONDS = 2
+"""libpq raises a shorter connect_timeout to this."""
 
 MAX_UNREACHED_SECONDS = 4
-"""How long to look up a host and to try until it accepts a connection. Whoever has to wake first,
-as a Neon compute, has accepted the connection by then: its proxy does so at once."""
+"""How long the lookup of a host, and the tries until it accepts a connection, may take. A suspended
+Neon compute needs longer to start, but Neon's proxy accepts its connections at once."""
 
 NO_ANSWER = "connection timeout expired: no answer in time"
 NOT_ACCEPTED = "the host did not accept the connection in time"
@@ -44,8 +44,8 @@ NOT_RESOLVED = "failed to resolve host: no answer in time"
 POLL_SECONDS = 0.1
 """How often a wait looks for Ctrl-C, as in psycopg."""
 
-# psycopg warns of each error that it meets while it cleans up after another; a person would read
-# that on stderr, beside the one line that says what happened.
+# psycopg logs a warning for each error while it cleans up after another. Without a handler Python
+# prints these on stderr, next to our one line about what happened.
 logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
 
@@ -54,7 +54,10 @@ class AnswerTimeout(psycopg.errors.ConnectionTimeout):
 
 
 class Deadline:
-    """A moment on the monotonic clock, and how long a server may be out of reach until then."""
+    """The end of the time for a piece of work, and of the time that the server may be out of reach.
+
+    The second is counted anew whenever the server was reached.
+    """
 
     def __init__(self, seconds: float, *, unreached_seconds: float | None = None) -> None:
         self._at = monotonic() + seconds
@@ -73,23 +76,23 @@ class Deadline:
         return max(0.0, self._unreached_until - monotonic())
 
     def note_reached(self) -> None:
-        """The server was there just now: count anew how long it is out of reach."""
+        """Record that the server was reached now."""
         self._unreached_until = monotonic() + self._unreached_seconds
 
 
 class Pipeline(psycopg.Pipeline):
     """A pipeline that is sent whole, and whose last message is its Sync.
 
-    psycopg sends a Flush after the Sync. When that comes late, a pooler in transaction mode has
-    already given the server connection to somebody else, takes the Flush for the start of our next
-    transaction, and keeps a server connection for us until we send more.
+    psycopg sends a Flush after the Sync. A pooler in transaction mode may have released the server
+    connection by then. It takes the Flush for the start of our next transaction, and reserves a
+    server connection for us until we send more.
     """
 
     def _sync_gen(self) -> PQGen[None]:
         self._enqueue_sync()
         yield from self._communicate_gen()
-        # `_communicate_gen` stops as soon as the socket took a part of the last message. The
-        # server would wait for the rest of it, and we for an answer.
+        # `_communicate_gen` may stop after a part of the last message. Then the server would wait
+        # for the rest, and we for the answer.
         yield from send(self.pgconn)
         yield from self._fetch_gen(flush=False)
 
@@ -104,16 +107,16 @@ class Pipeline(psycopg.Pipeline):
 
 
 class Connection(psycopg.Connection[Any]):
-    """A connection that gives up at its deadline, and at once on Ctrl-C.
+    """A connection whose waits end at its deadline, and at once on Ctrl-C.
 
-    In both cases it is closed: whether the server has done what it was sent is not known, so it
-    can be used for nothing any more. psycopg itself would ask the server to cancel the statement
-    and wait for the answer, which takes a new connection and, over a dead line, long.
+    Both close it, since it is not known whether the server has run the statement. psycopg itself
+    would cancel the statement on Ctrl-C and wait for the answer. That needs another connection,
+    and takes long if the network is down.
     """
 
     deadline: Deadline | None = None
     has_answered = False
-    """Whether a statement came back on it: if so it may have died unnoticed since."""
+    """Whether a statement was answered on it. If so, it may have died unnoticed since."""
 
     @contextlib.contextmanager
     def pipeline(self) -> Iterator[psycopg.Pipeline]:
@@ -139,11 +142,13 @@ class Connection(psycopg.Connection[Any]):
 def connect(
     parameters: Mapping[str, str], deadline: Deadline, *, kind: type[Connection] = Connection
 ) -> Connection:
-    """Open a connection in autocommit, at the first address of the host that takes one.
+    """Open a connection in autocommit mode, at the first address of the host that accepts one.
+
+    A final refusal, such as a wrong password, ends the tries: the other addresses belong to the
+    same server, which would count one more failure for each.
 
     Raises:
-        psycopg.OperationalError: no address took one, or one refused for good: the others would
-            refuse in the same words, and a password would count as tried several times.
+        psycopg.OperationalError: no address accepted the connection, or one refused it for good.
     """
     failure: psycopg.OperationalError | None = None
     attempts = _attempts(parameters, deadline)
@@ -163,7 +168,7 @@ def connect(
 
 
 def _opened(parameters: Mapping[str, Any], deadline: Deadline, *, addresses_left: int) -> PGconn:
-    """Open a connection at one address, which gets its share of the time to accept one."""
+    """Open a connection at one address. The time to accept is divided among the addresses left."""
     limit = min(deadline.unreached_seconds, MAX_UNREACHED_SECONDS) / addresses_left
     timeout = _connect_timeout(parameters, deadline)
     opening = answered_in_time(
@@ -180,12 +185,12 @@ def _opened(parameters: Mapping[str, Any], deadline: Deadline, *, addresses_left
 
 
 def answered_in_time(steps: Generator[S, int, T], limit: Deadline) -> Generator[S, int, T]:
-    """psycopg's steps of a wait, given up at the limit.
+    """A generator of psycopg that waits for the server, with a time limit.
 
-    psycopg's own time limit raises an exception that has no public name.
+    psycopg's own limit raises an exception that has no public name.
 
     Raises:
-        AnswerTimeout: the limit came first.
+        AnswerTimeout: the limit was reached.
     """
     with contextlib.closing(steps):
         try:
@@ -202,12 +207,12 @@ def answered_in_time(steps: Generator[S, int, T], limit: Deadline) -> Generator[
 def accepted_in_time(
     opening: PQGenConn[T], limit: Deadline, note_reached: Callable[[], None]
 ) -> PQGenConn[T]:
-    """libpq's steps of connecting, given up where the host has not accepted until the limit.
+    """A generator of psycopg that opens a connection, with a time limit until the host accepts it.
 
-    `note_reached` is called at the end of what the host has accepted, however that ended.
+    `note_reached` is called when the generator ends, in success or failure, if the host accepted.
 
     Raises:
-        psycopg.OperationalError: it has not, or libpq's own error.
+        psycopg.OperationalError: the host did not accept in time, or connecting failed.
     """
     is_accepted = False
     try:
@@ -228,16 +233,16 @@ def accepted_in_time(
 
 def _connect_timeout(parameters: Mapping[str, Any], deadline: Deadline) -> int:
     limit = int(parameters.get("connect_timeout", 0))
-    if limit <= 0:  # which for libpq means: for ever
+    if limit <= 0:  # libpq's words for no limit
         limit = CONNECT_TIMEOUT_SECONDS
-    return max(SHORTEST_CONNECT_TIMEOUT_SECONDS, min(limit, math.ceil(deadline.remaining_seconds)))
+    return max(MIN_CONNECT_TIMEOUT_SECONDS, min(limit, math.ceil(deadline.remaining_seconds)))
 
 
 def _attempts(parameters: Mapping[str, str], deadline: Deadline) -> list[dict[str, Any]]:
-    """The parameters once for each address of the host.
+    """The parameters, once for each address of the host.
 
-    A name is looked up in a thread: the C library hears neither Ctrl-C nor our deadline. The
-    thread that is left behind by either ends with the process at the latest.
+    The name is looked up in a daemon thread, since the C library's lookup can be interrupted
+    neither by Ctrl-C nor by our deadline. It may go on after us, until the process ends.
     """
     if not _has_name(parameters):
         return conninfo_attempts(parameters)

@@ -1,8 +1,8 @@
-"""The one place where a driver's error becomes a `TodoError`.
+"""Translates a driver's errors into `TodoError`. No other module does.
 
-By SQLSTATE and text, not by class: psycopg raises `OperationalError` for a refused connection and
-for a deadlock alike, and shows no SQLSTATE for what happens while connecting. `str(DBAPIError)`
-is never shown, since it holds SQL and parameters.
+An error is recognised by its SQLSTATE and text, not by its class: psycopg raises `OperationalError`
+for a refused connection and for a deadlock, and has no SQLSTATE for errors while connecting.
+`str(DBAPIError)` is never shown, since it holds SQL and parameters.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from todo_cli.errors import (
 
 
 class Retry(Enum):
-    """Whether trying again may help, and how soon."""
+    """Whether a retry may help, and how soon."""
 
     NEVER = "never"
     SOON = "soon"
@@ -37,11 +37,11 @@ class Retry(Enum):
 
 
 class TransientFault(Exception):
-    """A fault that trying again may mend. `final` is what to raise when it did not.
+    """A fault that a retry may mend. `final` is raised when the retries are over.
 
-    `is_stale` is set where the connection was an old one that may have died unnoticed: a new one
-    may do at once. `is_unreached` says that nobody accepted the connection, which is tried again
-    for a few seconds only.
+    `is_stale` says that the connection was used before and may have died unnoticed, so a new one
+    is tried without a pause. `is_unreached` says that no server accepted the connection, which is
+    retried for a few seconds only.
     """
 
     def __init__(self, final: TodoError, retry: Retry, *, is_unreached: bool = False) -> None:
@@ -54,7 +54,7 @@ class TransientFault(Exception):
 
 @dataclass(frozen=True)
 class Fault:
-    """What a text or an SQLSTATE means."""
+    """The meaning of an SQLSTATE or of an error's text."""
 
     retry: Retry
     error: type[TodoError]
@@ -208,7 +208,7 @@ _READ_ONLY = Fault(
 )
 
 BY_TEXT: dict[str, Fault] = {
-    # For ever. These come first: Neon wraps some of them in a text that by itself would pass.
+    # Final. These come first, since Neon wraps some of them in the text of a transient error.
     "password authentication failed": _PASSWORD,
     "sasl authentication failed": _PASSWORD,
     "no password supplied": _PASSWORD,
@@ -259,7 +259,7 @@ BY_TEXT: dict[str, Fault] = {
         "The database's storage is full.",
         "Delete what is not needed (todo db purge, todo db archive), or raise the Neon plan.",
     ),
-    # Slowly.
+    # Retried slowly.
     "too many connections attempts": _BUSY,
     "too many connections to this endpoint": _BUSY,
     "failed to acquire permit to connect to the database": _BUSY,
@@ -273,7 +273,7 @@ BY_TEXT: dict[str, Fault] = {
         "The Neon endpoint is temporarily unavailable.",
         "Try again in a minute; see neonstatus.com.",
     ),
-    # Soon.
+    # Retried soon.
     "control plane request failed": _UNREACHABLE,
     "couldn't connect to compute node": _UNREACHABLE,
     "authentication timed out": _UNREACHABLE,
@@ -311,9 +311,9 @@ BY_TEXT: dict[str, Fault] = {
     "prepared statement": _STALE_PLAN,
     "cached plan must not change result type": _STALE_PLAN,
 }
-"""What psycopg, libpq, PostgreSQL, PgBouncer and Neon's proxy say, in small letters. The first
-that fits counts. Neon's proxy answers everything at connect with SQLSTATE XX000, and psycopg shows
-no SQLSTATE there at all."""
+"""Parts of the messages of psycopg, libpq, PostgreSQL, PgBouncer and Neon's proxy, in lower case.
+The first that matches decides. While connecting there is no SQLSTATE to go by: Neon's proxy sends
+XX000 for every error, and psycopg passes on none."""
 
 BY_SQLSTATE: dict[str, Fault] = {
     "57P01": _CUT,
@@ -346,8 +346,8 @@ BY_SQLSTATE: dict[str, Fault] = {
 }
 
 OUR_NAMES = ("todo_auth", "todo_app")
-"""What an undefined function (42883) or role (22023) must mention to mean that the schema is
-behind: else it is not ours that is missing."""
+"""An undefined function (42883) or role (22023) means that the schema is behind only if the message
+mentions one of these."""
 _UNDEFINED_STATES = ("42883", "22023")
 
 CONSTRAINTS: dict[str, str] = {
@@ -363,13 +363,13 @@ _CONNECTION_CLASS = "08"
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn what the driver raises inside into a `TodoError` or a `TransientFault`."""
+    """Raise a driver's errors as `TodoError` or `TransientFault`."""
     try:
         yield
     except DBAPIError as error:
         raise translation(error.orig) from error
     except PendingRollbackError as error:
-        # What cleans up after a cut finds a transaction that it cannot end; the cut came before.
+        # The connection was cut, and then the rollback failed. The cut is the error to report.
         cut = error.__context__
         if not isinstance(cut, DBAPIError):
             raise
@@ -379,7 +379,7 @@ def translated() -> Iterator[None]:
 
 
 def translation(error: BaseException | None) -> Exception:
-    """The `TodoError` or `TransientFault` that a driver's error stands for."""
+    """The `TodoError` or `TransientFault` for a driver's error."""
     fault = _fault_of(error)
     final = fault.error(fault.message, hint=fault.hint)
     if fault.retry is Retry.NEVER:
@@ -388,7 +388,7 @@ def translation(error: BaseException | None) -> Exception:
 
 
 def is_final(error: BaseException | None) -> bool:
-    """Whether trying again cannot help."""
+    """Whether a retry cannot help."""
     return _fault_of(error).retry is Retry.NEVER
 
 

@@ -1,4 +1,4 @@
-"""Trying again, with growing pauses. Imported at the first failure only."""
+"""Retries with exponential backoff and jitter. Imported only at the first failure."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from todo_cli.database.faults import Retry, TransientFault
 
 T = TypeVar("T")
 
-SHORTEST_TRY_SECONDS = 0.05
-"""No try is begun with less time than this."""
+MIN_TRY_SECONDS = 0.05
+"""No try begins when less time than this is left."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Backoff:
 
 _SOON = Backoff(0.1, 4)
 _SLOWLY = Backoff(1, 16)
-"""From 1 s doubling to 16 s, with jitter: Neon's advice."""
+"""From 1 s doubling to 16 s, as Neon advises."""
 
 
 def retry(
@@ -43,18 +43,17 @@ def retry(
     deadline: Deadline,
     before_retry: Callable[[TransientFault], None],
 ) -> T:
-    """Go on after a first failed try until the work succeeds, a fault is final, or time is over.
+    """Retry the work after its first failure, until it succeeds, a fault is final, or time is over.
 
-    Where nobody accepts a connection, time is over sooner: see `Deadline.unreached_seconds`.
-
-    The work must be safe to repeat: every statement of the repository is.
+    While no server accepts a connection, `Deadline.unreached_seconds` ends the tries sooner. The
+    work must be safe to repeat, as every statement of the repository is.
 
     Raises:
-        TodoError: the last fault, in its own words.
+        TodoError: the last failure.
     """
     fault, tries = after, 1
-    judge = _Judge(deadline)
-    while judge.is_worth_another_try(fault):
+    policy = _RetryPolicy(deadline)
+    while policy.allows_retry(fault):
         seconds = _pause_seconds(fault, tries, deadline)
         before_retry(fault)
         sleep(seconds)
@@ -66,24 +65,24 @@ def retry(
 
 
 @dataclass
-class _Judge:
+class _RetryPolicy:
     """Decides whether to try again; remembers the faults that are tried once only."""
 
     deadline: Deadline
     seen_once: set[str] = field(default_factory=set)
 
-    def is_worth_another_try(self, fault: TransientFault) -> bool:
+    def allows_retry(self, fault: TransientFault) -> bool:
         if not fault.is_unreached:
             self.deadline.note_reached()
         if fault.retry in (Retry.ONCE, Retry.ONCE_SLOWLY):
             if fault.final.message in self.seen_once:
                 return False
             self.seen_once.add(fault.final.message)
-        return _seconds_left(fault, self.deadline) > SHORTEST_TRY_SECONDS
+        return _seconds_left(fault, self.deadline) > MIN_TRY_SECONDS
 
 
 def _pause_seconds(fault: TransientFault, tries: int, deadline: Deadline) -> float:
-    """None after a connection that had died unnoticed, half of what is left at most."""
+    """No pause after a stale connection, and at most half of the time that is left."""
     if fault.is_stale:
         return 0.0
     backoff = _SLOWLY if fault.retry in (Retry.SLOWLY, Retry.ONCE_SLOWLY) else _SOON

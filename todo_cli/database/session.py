@@ -1,10 +1,10 @@
-"""One statement, one round trip, under the identity of one session token.
+"""Runs each statement in one round trip, with the rights of the user of a session token.
 
-The engine runs in AUTOCOMMIT. Each statement is sent in one pipeline behind another that sets the
-role, the token, the time limit and how to plan. Until the Sync that ends the pipeline PostgreSQL
-treats both as one implicit transaction, so the settings are local to it, it is atomic, and there
-is no BEGIN and no COMMIT to wait for. It holds behind PgBouncer in transaction mode, and nothing
-leaks to the next client. (psycopg's own BEGIN and `commit()` would each force a round trip.)
+The engine runs in AUTOCOMMIT. One pipeline carries two statements: `IDENTITY`, which sets the role,
+the token, the time limit and planner settings, and then the statement itself. PostgreSQL treats a
+pipeline up to its Sync as one implicit transaction. So the pair is atomic, the settings end with
+it, and there is no BEGIN or COMMIT to wait for: psycopg's own would each cost a round trip. This
+works behind PgBouncer in transaction mode, and no setting reaches the next client.
 """
 
 from __future__ import annotations
@@ -36,14 +36,15 @@ from todo_cli.errors import (
 T = TypeVar("T")
 
 Waiting = Callable[[Callable[[], str]], AbstractContextManager[None]]
-"""What surrounds each wait for the database, given a function that answers what is waited for."""
+"""Makes the context manager around each wait for the database, such as a spinner. Its argument is a
+function that returns the text to show at that moment."""
 
-LONGEST_SILENCE_SECONDS = 10.0
-"""How long to wait on a connection that was used before: it may have died without a word, and
-then there must be time left for a new one."""
+MAX_SILENCE_SECONDS = 10.0
+"""How long to wait for an answer on a connection that was used before. It may be dead without our
+knowing, and then enough time must be left to try on a new one."""
 
-LARGEST_MARGIN_SECONDS = 1.0
-"""How much earlier than we do the server gives up a statement, so that it is the one to say so."""
+MAX_MARGIN_SECONDS = 1.0
+"""The server's time limit ends this much before ours, so that the server reports the timeout."""
 
 UNCERTAIN_HINT = "It may have been done all the same: look before you repeat it."
 
@@ -58,55 +59,56 @@ select pg_catalog.set_config('role', %s, true),
     pg_catalog.set_config('enable_sort', %s, true), pg_catalog.set_config('jit', 'off', true),
     todo_auth.resume_session()
 """
-"""One row. The last column is the user's id, NULL where the token is of nobody (any more).
+"""Answers one row. Its last column is the user's id, or NULL if the token is unknown or expired.
 
-A search path and temporary tables that somebody left behind in a pooler's connection shadow
-nothing: the path is ours, and everything before the statement is named in full.
+Another client of the pooler may have left a search path or temporary tables in the connection.
+They shadow nothing: every name here is qualified, and the search path is set before the statement.
 """
 
 IN_INDEX_ORDER = {"in_index_order": True}
-"""Execution options of a statement whose order an index of the user's tasks has.
+"""Execution options of a statement whose order is that of an index on the user's tasks.
 
-PostgreSQL plans for the tasks of an average user, as it learns whose they are only later. For
-somebody with many more it would gather and sort them all to show a page (27 ms at 37,000 tasks);
-by the index it takes 0.4 ms. Not for every statement: to save the sorting of three tasks it would
-walk the index of everybody's. (Before PostgreSQL 18 a sort that cannot be helped looks costly
-enough then to be compiled, for 100 ms; so nothing is.)
+They switch sorting off. PostgreSQL plans before it knows the user, so it plans for an average
+number of tasks. For a user with 37,000 it would sort them all to show a page, in 27 ms; by the
+index a page takes 0.4 ms. Other statements keep sorting on: to avoid a sort of three tasks, the
+planner would scan an index over the tasks of all users.
+
+Where a sort is needed all the same, PostgreSQL before 18 takes its cost for so high that it
+compiles the query, for 100 ms. Therefore `IDENTITY` switches compilation (jit) off.
 """
 
-
 TAKES_LONG = {"takes_long": True}
-"""Execution options of a statement that may take long because it is for many.
+"""Execution options of a statement that may run long because it works on many tasks.
 
-A connection that was used before is asked first whether it still lives, with a round trip of its
-own. After that the statement gets all the time that is left: its silence is work. Cut short, it
-would be sent again while the first try still runs.
+`MAX_SILENCE_SECONDS` would be too short for it: it would be sent again while the first try still
+runs. So a connection that was used before is first tested, in one more round trip, and then the
+statement may take all the time that is left.
 """
 
 
 def identity_values(
     session_token: str, limit_milliseconds: str, options: Mapping[str, Any] = MappingProxyType({})
 ) -> tuple[str, ...]:
-    """The parameters of `IDENTITY`, before a statement with these execution options."""
+    """The parameters of `IDENTITY` for a statement with these execution options."""
     sorting = "off" if IN_INDEX_ORDER.items() <= options.items() else "on"
     return (APP_ROLE, session_token, limit_milliseconds, sorting)
 
 
 @dataclass(frozen=True)
 class Call:
-    """One statement that calls a function of `todo_auth`; `values` by the names in it."""
+    """A statement that calls a function of `todo_auth`, and its parameters by name."""
 
     sql: str
     values: Mapping[str, object] = field(default_factory=dict)
 
 
 class Database:
-    """A connection for one person's commands; opened when first used, safe to share by threads.
+    """Runs one person's statements. Connects on first use; threads may share it.
 
-    `session_token` None means that nobody is logged in. `timeout_seconds` is the time that one
-    `run` may take in all: connecting, waking up, trying again, and the statement. `revive` is
-    called before a repeated try when the database could not be reached: the embedded server is
-    started there. `waiting` is entered around each wait, for whoever wants to tell a person.
+    `session_token` is None when nobody is logged in. `timeout_seconds` limits one `run` in all:
+    connecting, waking the database, retries and the statement. `revive` is called before a retry
+    when the database could not be reached; it starts the embedded server. `waiting` makes the
+    context manager around each wait.
     """
 
     def __init__(
@@ -122,7 +124,7 @@ class Database:
         self._session_token = session_token
         self._timeout_seconds = timeout_seconds
         self._revive = revive
-        self._waiting: Waiting = waiting or _in_silence
+        self._waiting: Waiting = waiting or _show_nothing
         self._engine_lock = threading.Lock()
         self._engine: Engine | None = None
         self._connection: connecting.Connection | None = None
@@ -130,36 +132,39 @@ class Database:
         self._current = _CurrentTry(timeout_seconds)
 
     def run(self, work: Callable[[Session], T], *, writes: bool = False) -> T:
-        """Do the work in a session; again where a fault passes. The work must bear repeating.
+        """Do the work in a session, and retry after a transient fault.
 
-        `writes` says that it changes something, for the hint where it may have been in vain.
+        The work must be safe to repeat. With `writes`, it changes something: if the outcome of
+        the last try is unknown, the hint of the error says so.
 
         Raises:
-            DatabaseUnreachable: also after trying again until the timeout. What was sent last may
-                have been done, and the hint says so.
+            DatabaseUnreachable: there was no answer until the timeout, retries included. The last
+                try may have taken effect.
             NotLoggedIn: the session token is missing, unknown or expired; nothing was changed.
             TodoError: the database refused; nothing was changed.
         """
         if self._session_token is None:
             raise NotLoggedIn("Nobody is logged in.")
-        return self._persistently(work, writes=writes)
+        return self._run_until_deadline(work, writes=writes)
 
     def call(
         self, *calls: Call, as_nobody: bool = False, writes: bool = False
     ) -> list[dict[str, Any]]:
-        """Make calls of `todo_auth`, each in a transaction of its own; answer the last one's rows.
+        """Call functions of `todo_auth`, each in its own transaction; return the last one's rows.
 
-        One round trip, however many. Every call must bear repeating. With `as_nobody` no token is
-        needed, as for logging in; a token that is there must be somebody's all the same.
+        All calls take one round trip together, and each must be safe to repeat. With `as_nobody`
+        no token is needed, for example to log in. A token that is given must be valid even then.
 
         Raises: as `run`.
         """
         if self._session_token is None and not as_nobody:
             raise NotLoggedIn("Nobody is logged in.")
-        return self._persistently(lambda session: self._send_calls(session, calls), writes=writes)
+        return self._run_until_deadline(
+            lambda session: self._send_calls(session, calls), writes=writes
+        )
 
     def rehearse(self, work: Callable[[psycopg.Cursor[Any]], T]) -> T:
-        """Do several statements as the person, in one transaction that is rolled back.
+        """Run statements as the user in one transaction, and roll it back.
 
         Raises:
             NotLoggedIn: the session token is missing, unknown or expired.
@@ -182,20 +187,20 @@ class Database:
             raise fault.final from fault
 
     def close(self) -> None:
-        """Give back the connections. The next use opens new ones."""
+        """Close the connections. The next use opens new ones."""
         if self._engine is not None:
             self._engine.dispose()
 
     def lend(self, revive: Callable[[], None] | None, waiting: Waiting | None) -> None:
-        """Get ready for another run, after a rest in which the server may have hung up.
+        """Prepare for another run, and close the connection if the server has closed its end.
 
-        A server says nothing to a resting connection but farewell: what can be read from one means
-        that it is over. That is known without asking the server, which would be a round trip.
+        If an idle connection is readable, the server has closed it. That is checked without a
+        round trip.
         """
         self._revive = revive
-        self._waiting = waiting or _in_silence
+        self._waiting = waiting or _show_nothing
         connection = self._connection
-        if connection is not None and (connection.closed or _has_something_to_read(connection)):
+        if connection is not None and (connection.closed or _is_readable(connection)):
             self.close()
 
     @property
@@ -203,10 +208,10 @@ class Database:
         return self._is_cancelled
 
     def cancel(self) -> None:
-        """Have the server give up what it is doing for us, for good. Called by another thread.
+        """Cancel the running statement, and allow no further try. Called by another thread.
 
-        What the thread that waits for it makes of that may look like a fault that passes, so it is
-        not left to that whether the work is tried again.
+        The thread that waits for the statement may see the cancellation as a transient fault.
+        `is_cancelled` keeps it from trying again.
         """
         self._is_cancelled = True
         connection = self._connection
@@ -214,7 +219,7 @@ class Database:
             with contextlib.suppress(psycopg.Error):
                 connection.cancel_safe(timeout=CANCEL_TIMEOUT_SECONDS)
 
-    def _attempt_until(
+    def _attempt_with_retries(
         self, deadline: Deadline, work: Callable[[Session], T], progress: _Progress
     ) -> T:
         try:
@@ -235,7 +240,8 @@ class Database:
             raise
 
     def _send_calls(self, session: Session, calls: Sequence[Call]) -> list[dict[str, Any]]:
-        """Send all in one pipeline: `commit` as a statement is one that nobody waits for."""
+        """Send all calls in one pipeline. BEGIN and COMMIT are sent as statements in it, since
+        psycopg's own would each wait for an answer."""
         pooled = session.connection()
         connection = pooled.connection.driver_connection
         assert isinstance(connection, connecting.Connection)
@@ -259,16 +265,16 @@ class Database:
             _require_user(identity)
         return cursor.fetchall()
 
-    def _persistently(self, work: Callable[[Session], T], *, writes: bool) -> T:
+    def _run_until_deadline(self, work: Callable[[Session], T], *, writes: bool) -> T:
         """Do the work until it succeeds, a fault is final, or the time is over."""
-        # A server that `revive` starts may need longer than one that just is not there.
+        # A server that `revive` starts needs time before it accepts connections.
         unreached_seconds = None if self._revive is None else self._timeout_seconds
         deadline = Deadline(self._timeout_seconds, unreached_seconds=unreached_seconds)
-        # Read by the thread that draws, hence not from what belongs to this one.
+        # Not in `_current`, which is thread-local: the thread of the spinner reads it.
         progress = _Progress()
         with self._waiting(progress.describe):
             try:
-                return self._attempt_until(deadline, work, progress)
+                return self._attempt_with_retries(deadline, work, progress)
             except DatabaseUnreachable as error:
                 if writes and progress.has_sent:
                     error.hint = UNCERTAIN_HINT
@@ -305,7 +311,7 @@ class Database:
         engine = create_engine(
             f"{dialect.NAME.replace('.', '+')}://",
             creator=self._connect,
-            max_overflow=-1,  # who comes when all are in use gets one more, not a wait
+            max_overflow=-1,  # never wait for a free connection: open another
             isolation_level="AUTOCOMMIT",
             skip_autocommit_rollback=True,
             hide_parameters=True,
@@ -320,7 +326,7 @@ class Database:
     def _execute_as_user(
         self, cursor: psycopg.Cursor[Any], statement: str, parameters: Any, context: Any
     ) -> bool:
-        """Send identity and statement in one pipeline; in place of the dialect's own execute."""
+        """Send `IDENTITY` and the statement in one pipeline. Replaces the dialect's execute."""
         connection = cursor.connection
         assert isinstance(connection, connecting.Connection)
         remaining = self._current.use(connection)
@@ -334,7 +340,7 @@ class Database:
                 self._identify(identity, limit, context.execution_options)
                 cursor.execute(statement.encode(), parameters)
         except psycopg.Error:
-            # The statement may have failed just because it was nobody's.
+            # If the token is not valid, that is why the statement failed.
             if identity.pgresult is not None and identity.rownumber is not None:
                 _require_user(identity)
             raise
@@ -352,30 +358,30 @@ class Database:
         identity.execute(IDENTITY, values)
 
 
-def _in_silence(_: Callable[[], str]) -> AbstractContextManager[None]:
+def _show_nothing(_: Callable[[], str]) -> AbstractContextManager[None]:
     return nullcontext()
 
 
-def _has_something_to_read(connection: psycopg.Connection[Any]) -> bool:
+def _is_readable(connection: psycopg.Connection[Any]) -> bool:
     poll = select.poll()
     poll.register(connection.fileno(), select.POLLIN)
     return bool(poll.poll(0))
 
 
 class _Progress:
-    """What is being waited for, in words for a person."""
+    """How far a run has come. Shared with the thread that shows it to a person."""
 
     def __init__(self) -> None:
         self.is_connected = False
         self.has_sent = False
-        """Whether a statement was ever on its way, so that it may have been carried out."""
+        """Whether a statement was sent, so that it may have taken effect."""
 
     def describe(self) -> str:
         return "Waiting for the database…" if self.is_connected else "Waking the database…"
 
 
 class _CurrentTry(threading.local):
-    """What the thread's present try may take, for the pool's and the cursor's callbacks."""
+    """The time limits of this thread's current try, for the callbacks of pool and cursor."""
 
     def __init__(self, timeout_seconds: float) -> None:
         self.deadline = Deadline(timeout_seconds)
@@ -388,30 +394,31 @@ class _CurrentTry(threading.local):
         self._progress = progress
 
     def use(self, connection: connecting.Connection, *, is_alive: bool = False) -> float:
-        """Give the connection its deadline for a statement; answer the seconds that are left.
+        """Set the connection's deadline for a statement; return the seconds that are left.
 
-        A used one may have died unnoticed, unless it `is_alive`, having answered just now.
+        A connection that was used before gets a shorter one, since it may be dead without our
+        knowing. Not if it `is_alive`: it has answered just now.
         """
         self._progress.is_connected = self._progress.has_sent = True
         self.is_on_old_connection = connection.has_answered and not is_alive
         remaining = self.deadline.remaining_seconds
         if self.is_on_old_connection:
-            connection.deadline = Deadline(min(remaining / 3, LONGEST_SILENCE_SECONDS))
+            connection.deadline = Deadline(min(remaining / 3, MAX_SILENCE_SECONDS))
         else:
             connection.deadline = self.deadline
         return remaining
 
 
 def _milliseconds_for_server(remaining_seconds: float) -> str:
-    margin = min(LARGEST_MARGIN_SECONDS, remaining_seconds / 10)
+    margin = min(MAX_MARGIN_SECONDS, remaining_seconds / 10)
     return str(max(1, int((remaining_seconds - margin) * 1000)))  # 0 would mean: no limit
 
 
 def only(rows: Sequence[T]) -> T:
-    """The row of a statement that must answer one.
+    """The row of a statement that always returns one.
 
     Raises:
-        DatabaseFault: there is none. Something that the statement reads through is damaged.
+        DatabaseFault: there is none, so a policy, view or function of the schema is damaged.
     """
     if not rows:
         raise DatabaseFault(

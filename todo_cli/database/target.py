@@ -1,7 +1,7 @@
-"""Which database: a URL, where it came from, how libpq is to take it, what may be shown of it.
+"""The target database: its URL, the URL's source, libpq's parameters, and a label without secrets.
 
-A URL may hold a password, so no message here quotes it, or any part that a slip in quoting could
-have made of a password.
+A URL may hold a password. A character that is not quoted can put a part of the password into the
+host, the path or the query, so no message here shows any part of a URL that it could be in.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ URL_VARIABLES = ("TODO_DATABASE_URL", "DATABASE_URL")
 UNPOOLED_URL_VARIABLES = ("TODO_DATABASE_URL_UNPOOLED", "DATABASE_URL_UNPOOLED")
 EMBEDDED = "embedded"
 KEPT = "login"
-"""The source of a URL that `todo login --database-url` kept."""
+"""The source of a URL that `todo login --database-url` stored."""
 NEON_DOMAIN = ".neon.tech"
 DEFAULT_PORT = "5432"
 POOLER_SUFFIX = "-pooler"
 DIRECT_TLS_LIBPQ = 170_000
-"""libpq 17 brought `sslnegotiation=direct`."""
+"""The first version of libpq that has `sslnegotiation=direct`."""
 
 SILENCE_BEFORE_GIVING_UP_SECONDS = 10
 """For TCP: how long sent data may stay unacknowledged before a connection counts as dead."""
@@ -45,7 +45,7 @@ _OPTION_NAME = re.compile(r"[a-z_]{1,40}")
 
 @dataclass(frozen=True)
 class Target:
-    """One database. `source` says where the URL came from: an option, a variable, the keyring."""
+    """One database. `source` names where the URL came from: an option, a variable or the log-in."""
 
     url: str
     source: str
@@ -56,7 +56,7 @@ class Target:
 
     @property
     def label(self) -> str:
-        """Host and database, fit for showing: never a user's password."""
+        """Host and database, without user and password, to show to a person."""
         if self.is_embedded:
             return "the embedded database"
         server = _server_of(self.url)
@@ -65,10 +65,11 @@ class Target:
 
     @property
     def name(self) -> str:
-        """What the database's session is kept under: the same for every user and option of a URL.
+        """The key under which the credential store keeps a session for this database.
 
-        It is where libpq connects to, so that a token is never sent to another server. A session
-        is the database's, so Neon's pooled and direct host share it.
+        It is made of the host, port and database that libpq connects to, so that a token is never
+        sent to another server. Users and options of URLs do not matter. Neon's pooled and direct
+        host have the same key, since sessions are stored in the database.
         """
         if self.is_embedded:
             return EMBEDDED
@@ -78,7 +79,7 @@ class Target:
 
 
 def chosen_url(flag: str | None, environ: Mapping[str, str]) -> tuple[str, str] | None:
-    """The URL that was asked for and its source, or None: flag, then environment.
+    """The URL from the flag, or else from the environment, with its source; None if neither.
 
     Raises:
         InvalidInput: the URL cannot be one of PostgreSQL.
@@ -87,10 +88,9 @@ def chosen_url(flag: str | None, environ: Mapping[str, str]) -> tuple[str, str] 
 
 
 def chosen_direct_url(flag: str | None, environ: Mapping[str, str]) -> tuple[str, str] | None:
-    """The same for administration, which needs Neon's direct host: flag, then environment.
+    """Like `chosen_url`, but prefers the variables for unpooled URLs. For administration.
 
-    The variables for unpooled URLs go before the others. What is found may still be a pooled host:
-    `direct_url` mends that.
+    The URL may still name Neon's pooled host; `direct_url` replaces that.
 
     Raises:
         InvalidInput: the URL cannot be one of PostgreSQL.
@@ -99,11 +99,11 @@ def chosen_direct_url(flag: str | None, environ: Mapping[str, str]) -> tuple[str
 
 
 def checked_url(url: str, source: str) -> str:
-    """The URL itself, if libpq can make something of it.
+    """The URL, unchanged, after a check that libpq can use it.
 
     Raises:
-        InvalidInput: scheme, host, port or an option cannot be; the message never holds the URL,
-            which may hold a password.
+        InvalidInput: scheme, host, port or an option is impossible. The message does not hold the
+            URL, which may hold a password.
     """
     _check_form(url, source)
     connection_parameters(url, source)
@@ -111,10 +111,10 @@ def checked_url(url: str, source: str) -> str:
 
 
 def pooled_url(url: str) -> str:
-    """The same database through Neon's pooler, which people's commands use; else the URL itself.
+    """The URL with Neon's pooled host, which people's commands use.
 
-    An `options` parameter is refused by the pooler, and `hostaddr` pins one host's address: such a
-    URL stays as it is.
+    Another server's URL stays as it is. So does one with `options`, which the pooler refuses, or
+    with `hostaddr`, which is the address of one host.
     """
     host = _swappable_neon_host(url)
     if host is None or host.partition(".")[0].endswith(POOLER_SUFFIX):
@@ -124,7 +124,7 @@ def pooled_url(url: str) -> str:
 
 
 def direct_url(url: str) -> str:
-    """The same database on Neon's direct host, which administration needs; else the URL itself."""
+    """The URL with Neon's direct host, which administration needs. Others stay as they are."""
     host = _swappable_neon_host(url)
     if host is None or not host.partition(".")[0].endswith(POOLER_SUFFIX):
         return url
@@ -133,18 +133,18 @@ def direct_url(url: str) -> str:
 
 
 def connection_parameters(url: str, source: str = "The database URL") -> dict[str, str]:
-    """What libpq is given for a URL: its own words, made safe and quick where they leave it open.
+    """The parameters for libpq: those of the URL, with safe defaults and with lower bounds.
 
-    - `sslmode` is `require` at least for a host that is not this machine, and such a host is told
-      no password that it does not know; `url_options` has all of this kind.
-    - Where libpq connects to is decided here, from the URL and then the PG* variables.
-    - A check of the certificate uses certifi's roots, unless the URL or `~/.postgresql` has some:
-      whether `sslrootcert=system` finds any depends on how libpq was built.
-    - Neon's hosts take TLS without asking for it first, which saves a round trip.
-    - A connection that went silent is noticed by TCP, not after hours.
+    - For a host other than this machine, `sslmode` is at least `require`, and the server must not
+      learn the password. `url_options` has these and all other rules for single parameters.
+    - Host, port, database and user are decided here, from the URL and then the PG* variables.
+    - Certificates are checked against certifi's roots, unless the URL or `~/.postgresql` gives
+      others. How libpq was built decides whether `sslrootcert=system` finds any.
+    - With Neon, TLS starts without a request for it, which saves a round trip.
+    - TCP keepalives notice a dead connection within seconds, not hours.
 
     Raises:
-        InvalidInput: an option is unknown or has an impossible value; the message begins with
+        InvalidInput: an option is unknown or has an impossible value. The message begins with
             `source` and does not hold the URL.
     """
     parameters = _parsed(url, source)
@@ -204,8 +204,8 @@ def _has_possible_port(parts: SplitResult) -> bool:
 
 
 def _is_badly_quoted(parts: SplitResult) -> bool:
-    """Whether an @ or # stands where none can: a part of a password would be taken for a host, or
-    shown. libpq knows no fragment, and takes a # for a part of what is before it."""
+    """Whether an @ or # is where a URL cannot have one, so that a part of a password would be taken
+    for the host or shown. libpq knows no fragment: to it, a # belongs to the part before it."""
     return parts.netloc.count("@") > 1 or "@" in parts.path + parts.query + parts.fragment
 
 
@@ -221,7 +221,7 @@ def _parsed(url: str, source: str) -> dict[str, str]:
 
 
 def _complaint(url: str, error: Exception) -> str:
-    """libpq's complaint without the words that it quotes, but for the name of an option."""
+    """What libpq's error says, without what it quotes of the URL. The name of an option is kept."""
     if "percent-encoded" in str(error):
         return "has a % that is not followed by two hexadecimal digits."
     options = [word.partition("=")[0] for word in urlsplit(url).query.split("&")]
@@ -253,7 +253,7 @@ def _check_values(sslmode: str, effective: Mapping[str, str], source: str) -> No
 
 
 def _libpq_defaults() -> dict[str, str]:
-    """What libpq itself would fill in, from the PG* variables that it reads and its own values."""
+    """The values that libpq takes for parameters that are not given: PG* variables and defaults."""
     from psycopg import pq
 
     return {
@@ -264,7 +264,7 @@ def _libpq_defaults() -> dict[str, str]:
 
 
 def secret_options() -> set[str]:
-    """The parameters whose values libpq hides, or that stand in place of a password."""
+    """The parameters whose values are secret: those that libpq marks so, and the keys of SCRAM."""
     from psycopg import pq
 
     hidden = {each.keyword.decode() for each in pq.Conninfo.get_defaults() if each.dispchar == b"*"}
@@ -274,7 +274,7 @@ def secret_options() -> set[str]:
 def _libpq_options() -> set[str]:
     from psycopg import pq
 
-    # `ssl=true` is how JDBC says it; libpq takes it too.
+    # JDBC's `ssl=true`, which libpq accepts too.
     return {option.keyword.decode() for option in pq.Conninfo.get_defaults()} | {"ssl"}
 
 
@@ -291,7 +291,7 @@ def _tcp_defaults() -> dict[str, str]:
 def _neon_defaults() -> dict[str, str]:
     from psycopg import pq
 
-    # Neon speaks no GSSAPI; asking costs a round trip where there is a Kerberos ticket.
+    # Neon does not support GSSAPI. With a Kerberos ticket, libpq would spend a round trip on it.
     defaults = {"gssencmode": "disable"}
     if pq.version() >= DIRECT_TLS_LIBPQ:
         defaults["sslnegotiation"] = "direct"
@@ -308,7 +308,7 @@ def _has_no_roots(effective: Mapping[str, str]) -> bool:
     given = effective.get("sslrootcert")
     if given == "system":
         return True
-    # Where libpq looks by itself: the certificates of a private authority, say.
+    # libpq's default file, for example with the certificates of a private authority.
     return not given and not Path("~/.postgresql/root.crt").expanduser().exists()
 
 
@@ -318,33 +318,33 @@ def _is_socket(parameters: Mapping[str, str]) -> bool:
 
 
 def _server_of(url: str) -> dict[str, str]:
-    """Where libpq connects to: the URL's own words, in its query too, and the PG* variables."""
+    """The parameters that libpq connects with, from the URL and the PG* variables."""
     return _effective(_parsed(url, "The database URL"))
 
 
 def _effective(given: Mapping[str, str]) -> dict[str, str]:
-    """A URL's parameters, and what libpq adds: from PGSERVICE, the other PG* variables, itself.
+    """A URL's parameters, and those that libpq adds from PGSERVICE, PG* variables and defaults.
 
-    PGHOSTADDR and PGPORT are not added to a host that the URL names: they are another host's.
+    If the URL names a host, PGHOSTADDR and PGPORT are ignored: they belong to another host.
     """
     own_address = {"hostaddr": "", "port": DEFAULT_PORT} if given.get("host") else {}
     return {**_libpq_defaults(), **own_address, **given}
 
 
 def _host_of(server: Mapping[str, str], *, quote: bool = False) -> str:
-    """The name, with the address where the URL pins one."""
+    """The host's name, followed by its address if the URL has `hostaddr`."""
     pinned = [server[name].lower() for name in ("host", "hostaddr") if server.get(name)]
     return "@".join(_quoted(each, "%@()") if quote else each for each in pinned) or "localhost"
 
 
 def _endpoint_of(server: Mapping[str, str]) -> str:
-    """Neon's endpoint, where `options` name it: for a host that stands for several."""
+    """Neon's endpoint if `options` names it, since one host can serve several endpoints."""
     found = _ENDPOINT.findall(server.get("options") or "")
     return f"({_quoted(' '.join(found), '%@()')})" if found else ""
 
 
 def _quoted(text: str, separators: str) -> str:
-    """The text without the characters that separate the parts of a database's name."""
+    """The text with the separators of `Target.name` percent-encoded."""
     return "".join(f"%{ord(each):02X}" if each in separators else each for each in text)
 
 
@@ -353,7 +353,7 @@ def _database_of(server: Mapping[str, str]) -> str:
 
 
 def _is_local(parameters: Mapping[str, str]) -> bool:
-    """Whether nothing leaves this machine, by all the names and addresses that are given."""
+    """Whether all hosts and addresses are this machine's."""
     if _is_socket(parameters):
         return True
     given = [parameters[name] for name in ("host", "hostaddr") if parameters.get(name)]
@@ -370,12 +370,12 @@ def _is_this_machine(host: str) -> bool:
 
 
 def is_neon(url: str) -> bool:
-    """Whether the URL leads to a host of Neon's."""
+    """Whether the URL's host is Neon's."""
     return _is_neon(_server_of(url).get("host", ""))
 
 
 def is_socket(url: str) -> bool:
-    """Whether libpq goes by a socket of this machine's file system: there is no TLS on it."""
+    """Whether libpq connects by a Unix socket, which has no TLS."""
     return _is_socket(_server_of(url))
 
 
@@ -384,7 +384,7 @@ def _is_neon(host: str) -> bool:
 
 
 def _swappable_neon_host(url: str) -> str | None:
-    """The host, if it is an endpoint of Neon's and the URL leaves its address and options open."""
+    """The host, if it is a Neon endpoint and the URL has neither an address nor options."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     options = {unquote(word.partition("=")[0]) for word in parts.query.split("&")}

@@ -1,4 +1,4 @@
-"""The PostgreSQL server that todo brings along, for people who have none."""
+"""The embedded PostgreSQL server, for people who have no database server."""
 
 from todo_cli.database.embedded.server import DATABASE, SUPERUSER, EmbeddedServer, locked
 

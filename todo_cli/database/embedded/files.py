@@ -1,4 +1,4 @@
-"""Folders and files that only their owner can reach."""
+"""Files and folders of the embedded database that only their owner can access."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from todo_cli.agent import place
 from todo_cli.errors import EmbeddedServerError
 
 SOCKET_NAME = ".s.PGSQL.5432"
-SOCKET_PATH_MAX_BYTES = 103 if sys.platform == "darwin" else 107
+MAX_SOCKET_PATH_BYTES = 103 if sys.platform == "darwin" else 107
 """``sun_path`` without its final zero byte: 104 bytes on macOS, 108 on Linux (unix(7))."""
 
 
 def can_hold_socket(folder: Path) -> bool:
-    """Whether a socket in this folder has a path that the system and libpq take as it is.
+    """Whether the path of a socket in this folder works for the system, libpq and PostgreSQL.
 
-    libpq splits a host at commas, a URL carries UTF-8, and PostgreSQL writes the folder into one
-    line of its lock file.
+    libpq splits a host at commas, a URL holds UTF-8, and PostgreSQL writes the path into one line
+    of its lock file.
     """
     text = str(folder)
     if "," in text or not text.isprintable():
         return False
-    return len(os.fsencode(folder / SOCKET_NAME)) <= SOCKET_PATH_MAX_BYTES
+    return len(os.fsencode(folder / SOCKET_NAME)) <= MAX_SOCKET_PATH_BYTES
 
 
 def make_private(folder: Path) -> None:
-    """Make the socket's folder, or see that the one there is ours and closed to others."""
+    """Make the socket's folder, or check that the existing one is ours and of mode 0700."""
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
     check_private(folder)
 
 
 def check_private(folder: Path) -> None:
-    """Raise unless it is a real folder, ours, and closed to others. lstat: a link is not one."""
+    """Raise unless it is a folder of ours with mode 0700. A link to one does not count."""
     import stat
 
     found = folder.lstat()
@@ -49,13 +49,13 @@ def check_private(folder: Path) -> None:
 
 
 def check_data_folder(folder: Path) -> None:
-    """Raise where the files that we would make are somebody else's to use."""
+    """Raise if another user owns the folder, so that they could not use files that we make."""
     if found := place.foreign(str(folder)):
         raise EmbeddedServerError(found[0], hint=found[1])
 
 
 def check_owner(path: Path, allowed: set[int]) -> None:
-    """Raise when the path is there and belongs to somebody else."""
+    """Raise if the path exists and belongs to a user who is not allowed."""
     try:
         owner = path.stat().st_uid
     except FileNotFoundError:
@@ -103,7 +103,7 @@ def refuse_windows() -> None:
 
 @contextlib.contextmanager
 def os_errors_as_sentences() -> Iterator[None]:
-    """A full disk, a read-only one or a missing permission is the person's to know, not a bug."""
+    """Raise an `OSError`, such as a full disk or a missing permission, as an error for people."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Which processes there are, and what PostgreSQL's lock files and programs say."""
+"""Looks up processes, reads PostgreSQL's lock files, and runs its programs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def status(lock_file: Path) -> tuple[int | None, str]:
 
 
 def process_name(pid: int) -> str | None:
-    """The name of a process's program, None when it has ended; a zombie has ended."""
+    """The name of a process's program, or None if it has ended. A zombie counts as ended."""
     if not sys.platform.startswith("linux"):
         command = ["/bin/ps", "-p", str(pid), "-o", "stat=,comm="]
         state, _, program = run_quietly(command, {}).stdout.strip().partition(" ")
@@ -44,9 +44,9 @@ def process_name(pid: int) -> str | None:
 
 
 def process_exists(pid: int) -> bool:
-    """What PostgreSQL asks about the process in a lock file; true for zombies.
+    """Whether PostgreSQL would take the process of a lock file for alive. True for zombies.
 
-    It takes a process that it may not signal for another user's, and goes on; so do we.
+    Like PostgreSQL, this is False for a process that we may not signal: it is another user's.
     """
     try:
         os.kill(abs(pid), 0)
@@ -56,9 +56,9 @@ def process_exists(pid: int) -> bool:
 
 
 def may_be_server(pid: int, cluster: Path) -> bool:
-    """Whether a live process is a server of this cluster; True also when that cannot be told.
+    """Whether a live process is a server of this cluster, or cannot be ruled out to be one.
 
-    A server's working directory is its cluster, under whatever name it was started.
+    The working directory of a server is its cluster.
     """
     if pid <= 0 or process_name(pid) != "postgres":
         return False
@@ -100,9 +100,10 @@ def run_quietly(
 
 
 def complaint(output: str) -> str:
-    """The one line of a program's output that says why it failed.
+    """The line of a program's output that says why it failed.
 
-    Not the farewell of an earlier server's child, which may still write into the same log.
+    Lines with "terminating connection" are left out. They come from the children of an earlier
+    server, which may still write to the same log.
     """
     import re
 
@@ -111,11 +112,11 @@ def complaint(output: str) -> str:
     for line in reversed(lines):
         if found := re.search(r"\b(?:FATAL|PANIC|ERROR|error):\s+(.+)", line):
             return found[1]
-    return lines[-1] if lines else "it ended without a word."
+    return lines[-1] if lines else "it ended without a message."
 
 
 def wait_until(condition: Callable[[], bool], timeout_seconds: float) -> bool:
-    """Ask until the condition holds, more and more rarely; False when it did not in the time."""
+    """Poll the condition, with growing pauses, until it holds. False if the time is over first."""
     deadline = time.monotonic() + timeout_seconds
     pause = POLL_SECONDS
     while not condition():

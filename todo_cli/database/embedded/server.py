@@ -1,14 +1,13 @@
-"""The PostgreSQL server that todo brings along, for people who have none.
+"""Makes a PostgreSQL cluster in the data folder, starts its server on a Unix socket, and stops it.
 
-`programs` finds PostgreSQL's programs; this module makes a database cluster in the data folder,
-starts a server on a Unix socket and stops it. It knows nothing of tables or tasks.
+This module knows nothing of tables or tasks. `programs` finds PostgreSQL's programs. The wheel's
+own Python code is never imported: it would open the permissions of every folder above the data,
+and make a system user.
 
-The wheel's own Python code is never imported: it opens the permissions of every folder above the
-data and makes a system user. Every command imports this module for the URL, so only light modules
-are imported at the top.
+Every command imports this module for the URL, so it imports only light modules at its top.
 
-Who can connect is decided by folder modes alone: the server listens on no network address, and
-its socket lies in a folder of mode 0700. So the cluster trusts whoever reaches the socket.
+Folder modes alone decide who can connect: the server listens on no network address, and its socket
+is in a folder of mode 0700. Therefore the cluster trusts every client of the socket.
 """
 
 from __future__ import annotations
@@ -33,11 +32,11 @@ DATABASE: Final = "todo"
 
 LOCK_TIMEOUT_SECONDS = 90
 READY_TIMEOUT_SECONDS = 60
-"""How long a starting server may say nothing; crash recovery logs its progress every 10 s."""
+"""How long a starting server may log nothing. Crash recovery logs its progress every 10 s."""
 STOP_TIMEOUT_SECONDS = 30
 ORPHANS_TIMEOUT_SECONDS = 10
-"""How long the children of a killed server may take to notice; they poll, and end by themselves."""
-LOG_MAX_BYTES = 1024 * 1024
+"""How long the children of a killed server may take to notice, by polling, and to end."""
+MAX_LOG_BYTES = 1024 * 1024
 
 _HALF_MADE_PREFIX = "postgres.new-"
 
@@ -50,12 +49,12 @@ _SETTINGS: Final = {
     "max_connections": "100",
     "shared_buffers": "64MB",
     "max_wal_size": "256MB",
-    # Few processes for one person's tasks: no replication, no separate workers for reading.
+    # One person's tasks need few processes: no replication.
     "wal_level": "minimal",
     "max_wal_senders": "0",
     "max_logical_replication_workers": "0",
     "jit": "off",
-    # A task that was confirmed survives a power cut.
+    # A confirmed task survives a power cut.
     "fsync": "on",
     "synchronous_commit": "on",
     "full_page_writes": "on",
@@ -65,9 +64,10 @@ _SETTINGS: Final = {
 }
 
 _SETTINGS_SINCE_18: Final = {"io_method": "sync"}
+"""Without the worker processes that read for others."""
 
 _TRANSIENT = ("pre-existing shared memory block", "lock file")
-"""What PostgreSQL says while children of a killed server are still ending."""
+"""Parts of PostgreSQL's messages while children of a killed server are still ending."""
 
 
 class EmbeddedServer:
@@ -79,9 +79,9 @@ class EmbeddedServer:
 
     @functools.cached_property
     def _data_dir(self) -> Path:
-        """Absolute and without symbolic links: every process must compute the same socket folder.
+        """Absolute, without symbolic links, so that every process computes the same socket folder.
 
-        Kept from the first use on, since the working directory may change afterwards.
+        Cached, since the working directory may change later.
         """
         return Path(os.path.realpath(self._given_data_dir))
 
@@ -99,16 +99,16 @@ class EmbeddedServer:
 
     @functools.cached_property
     def socket_dir(self) -> Path:
-        """The folder of the server's socket, computed without looking at the disk's contents.
+        """The folder of the server's socket, computed from the path of the data folder alone.
 
-        It is ``data_dir/run`` where such a path can be a socket's. Otherwise a short folder in
-        /tmp: not in XDG_RUNTIME_DIR, which a cron job or ``su`` does not have and which disappears
-        at the last log-out, while the server stays.
+        It is ``data_dir/run`` if that path can hold a socket, and otherwise a folder with a short
+        path in /tmp. XDG_RUNTIME_DIR will not do: a cron job and ``su`` have none, and it is
+        removed at the last log-out, while the server runs on.
         """
         files.refuse_windows()
-        beside = self._data_dir / "run"
-        if files.can_hold_socket(beside):
-            return beside
+        in_data_dir = self._data_dir / "run"
+        if files.can_hold_socket(in_data_dir):
+            return in_data_dir
         import hashlib
 
         digest = hashlib.sha256(os.fsencode(self._data_dir)).hexdigest()[:16]
@@ -116,15 +116,16 @@ class EmbeddedServer:
 
     @property
     def url(self) -> str:
-        """The URL for libpq, psycopg and SQLAlchemy alike."""
+        """The URL of the database, for libpq and psycopg."""
         from urllib.parse import quote
 
         return f"postgresql://{SUPERUSER}@/{DATABASE}?host={quote(str(self.socket_dir), safe='')}"
 
     def is_running(self) -> bool:
-        """Whether a server accepts connections on the socket, in a folder that only we can fill.
+        """Whether a server of ours accepts connections on the socket.
 
-        The folder is checked too: in /tmp, another user could have put a server of theirs there.
+        The folder's owner and mode are checked, since another user could run a server in a folder
+        of that name in /tmp.
         """
         import socket
 
@@ -138,9 +139,9 @@ class EmbeddedServer:
         return True
 
     def start(self, *, binaries: Path | None = None) -> bool:
-        """Make the cluster if there is none, start the server if it is down, wait until ready.
+        """Make the cluster if there is none, start the server if needed, and wait until ready.
 
-        Any number of processes may call it at once: one does the work, the others wait for it.
+        Many processes may call it at once: one does the work, and the others wait for it.
 
         Args:
             binaries: the folder of ``postgres`` and ``initdb``; by default see `programs`.
@@ -149,7 +150,7 @@ class EmbeddedServer:
             True when this call made the cluster.
 
         Raises:
-            EmbeddedServerError: it could not be made or started, or the folder is not ours to use.
+            EmbeddedServerError: it could not be made or started, or the folder is not ours.
         """
         files.refuse_windows()
         with files.os_errors_as_sentences():
@@ -162,25 +163,25 @@ class EmbeddedServer:
                 if self._is_ready():
                     return False
                 made = self._cluster_major() is None
-                if not made:  # perhaps since we looked, by another version's programs
+                if not made:  # another process may have made it meanwhile, with other programs
                     programs = self._programs(binaries)
                 runner = choose_runner(programs.folder, self._data_dir, self._child_environ())
                 if made:
                     self._make_cluster(programs, runner)
                 else:
-                    self._hand_over(runner)
+                    self._change_owner(runner)
                 files.make_private(self.socket_dir)
                 self._bring_up(programs, runner)
                 return made
 
     def stop(self) -> bool:
-        """Shut the server down, ending open connections; its data is complete on disk afterwards.
+        """Shut the server down and end open connections. Afterwards all data is on disk.
 
         Returns:
             True if one was running.
 
         Raises:
-            EmbeddedServerError: it may not be signalled, or did not end in time.
+            EmbeddedServerError: we may not signal it, or it did not end in time.
         """
         import signal
 
@@ -207,10 +208,10 @@ class EmbeddedServer:
     # What is on the disk
 
     def _refuse_foreign(self) -> None:
-        """Raise for a folder of another user, or with something else in it; writes nothing.
+        """Raise if another user owns the folder, or if something else is in it. Writes nothing.
 
-        Root does not touch a plain user's folder (``sudo todo``). Running the server as that user
-        would be possible, but root would be writing where the user can swap a file for a link.
+        Root does not use the folder of another user (``sudo todo``). It could run the server as
+        that user, but it would write where the user can replace a file by a link.
         """
         me = os.geteuid()
         files.check_data_folder(self._data_dir)
@@ -218,7 +219,7 @@ class EmbeddedServer:
         self._cluster_major()
 
     def _programs(self, binaries: Path | None) -> Programs:
-        """The programs that fit the cluster, or those to make one with."""
+        """The programs for the cluster, or to make one with."""
         if binaries is None:
             return server_programs(self._environ, self._cluster_major())
         return Programs(binaries, major_of(binaries / "postgres") or MAJOR)
@@ -246,9 +247,9 @@ class EmbeddedServer:
         return int(found)
 
     def _make_cluster(self, programs: Programs, runner: Runner) -> None:
-        """Make the cluster with its database beside its place, and move it there when complete.
+        """Make the cluster and its database in a temporary folder, and rename that when complete.
 
-        So whatever is killed half-way leaves no cluster, only a folder that the next call removes.
+        A call that is killed half-way leaves only a temporary folder, which the next call removes.
         """
         import shutil
         import tempfile
@@ -266,7 +267,7 @@ class EmbeddedServer:
         files.sync_folder(self._data_dir)
 
     def _remove_half_made(self) -> None:
-        """Remove what killed calls left; their initdb may still write for a moment, so repeat."""
+        """Remove the temporary folders of killed calls, again while their initdb still writes."""
         import shutil
 
         def is_removed() -> bool:
@@ -279,9 +280,9 @@ class EmbeddedServer:
     def _initdb(self, programs: Programs, runner: Runner, folder: Path) -> None:
         """Fill an empty folder with a cluster that has the database.
 
-        The locale is PostgreSQL's own C.UTF-8, so the order of texts does not depend on the
-        operating system, and a cluster can move to a machine that lacks a locale. Before version 17
-        there is none: then texts have the same order, and the system says what capitals are.
+        The locale is PostgreSQL's own C.UTF-8, so that texts are sorted alike on every system, and
+        the cluster does not need a locale of the system. Versions before 17 lack it: there texts
+        are sorted the same way, but upper and lower case are those of the system's locale.
         """
         if programs.major >= 17:
             locale = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
@@ -301,7 +302,7 @@ class EmbeddedServer:
                 "--no-instructions",
             ]
         )
-        # exit_on_error, since single-user mode otherwise ends with 0 after a failed statement.
+        # Without exit_on_error, single-user mode exits with 0 after a failed statement.
         postgres = [str(programs.folder / "postgres"), "--single", "-D", str(folder)]
         self._run(
             [*runner.prefix, *postgres, "-c", "exit_on_error=on", "template1"],
@@ -309,7 +310,7 @@ class EmbeddedServer:
         )
 
     def _run(self, command: list[str], *, stdin: str = "") -> None:
-        """Run one of PostgreSQL's programs to its end; a failure becomes one sentence."""
+        """Run one of PostgreSQL's programs, and raise its complaint if it fails."""
         done = processes.run_quietly(command, self._child_environ(), stdin=stdin)
         if done.returncode != 0:
             raise EmbeddedServerError(
@@ -317,14 +318,15 @@ class EmbeddedServer:
                 hint="Free some space or check the folder, or set TODO_DATABASE_URL to a server.",
             )
 
-    def _hand_over(self, runner: Runner) -> None:
-        """Give the cluster to the user that the server runs as, if it ran as the other one before.
+    def _change_owner(self, runner: Runner) -> None:
+        """Give the cluster to the user that the server will run as.
 
-        Happens to root only, after a move between a machine with user namespaces and one without.
+        Needed by root only, when the data moved between a machine with user namespaces and one
+        without.
         """
         if self._cluster.stat().st_uid == runner.uid:
             return
-        # PostgreSQL does not see what holds the shared memory of another user, so look ourselves.
+        # PostgreSQL cannot see whether another user's processes hold the shared memory.
         if not processes.wait_until(
             lambda: not processes.any_process_in(self._cluster), ORPHANS_TIMEOUT_SECONDS
         ):
@@ -348,20 +350,20 @@ class EmbeddedServer:
         return pid if pid is not None and processes.may_be_server(pid, self._cluster) else None
 
     def _bring_up(self, programs: Programs, runner: Runner) -> None:
-        """Start the server, or wait for one that is starting or stopping; under the lock."""
+        """Start the server, or wait for one that is starting or stopping. Needs the lock."""
         deadline = time.monotonic() + ORPHANS_TIMEOUT_SECONDS
         while True:
             if (pid := self._server_pid()) is not None:
                 if self._wait_until_ready(pid):
                     return
                 continue
-            self._remove_locks_of_strangers()
+            self._remove_stale_locks()
             log_start = self._prepare_log()
             if self._wait_until_ready(self._launch(programs, runner)):
                 return
             said = files.read_from(self._log, log_start)
             if time.monotonic() > deadline or not any(text in said for text in _TRANSIENT):
-                # On a full disk its words did not reach the log either.
+                # If the disk is full, the log may lack the message.
                 full = os.statvfs(self._data_dir).f_bavail == 0
                 reason = "the disk is full." if full else processes.complaint(said)
                 raise EmbeddedServerError(
@@ -371,10 +373,10 @@ class EmbeddedServer:
             time.sleep(0.2)
 
     def _wait_until_ready(self, pid: int) -> bool:
-        """Wait for the server; False when the process ended before it was ready.
+        """Wait for the server. False if the process ended before it was ready.
 
         Raises:
-            EmbeddedServerError: it lives, but neither gets ready nor logs anything any more.
+            EmbeddedServerError: it still runs, but is not ready and has stopped logging.
         """
         logged, deadline = -1, 0.0
         while True:
@@ -392,13 +394,13 @@ class EmbeddedServer:
                 )
             time.sleep(processes.POLL_SECONDS)
 
-    def _remove_locks_of_strangers(self) -> None:
-        """Remove PostgreSQL's lock files where it would refuse to start although no server runs.
+    def _remove_stale_locks(self) -> None:
+        """Remove lock files that would keep PostgreSQL from starting although no server runs.
 
-        It removes those of dead processes itself, after checking the shared memory. It gives up on
-        a file cut short by a power failure or a full disk, and when the process id now belongs to
-        another process of the same user: common in containers, where ids start from 1 again, and
-        the same for a zombie that nobody collects.
+        PostgreSQL itself removes those of dead processes, after a check of the shared memory. It
+        refuses to start on a truncated file, left by a power failure or a full disk. It also
+        refuses if the process id now belongs to another process of the same user. That is common
+        in containers, where ids start from 1 again, and for a zombie that no parent waits for.
         """
         for path in (self._pid_file, self.socket_dir / f"{files.SOCKET_NAME}.lock"):
             pid, _ = processes.status(path)
@@ -409,22 +411,23 @@ class EmbeddedServer:
                 path.unlink(missing_ok=True)
 
     def _prepare_log(self) -> int:
-        """Make the log private, put a large one aside; returns where new lines will begin."""
-        if files.size(self._log) > LOG_MAX_BYTES:
+        """Make the log private, and rename a large one. Returns the offset of new lines."""
+        if files.size(self._log) > MAX_LOG_BYTES:
             os.replace(self._log, self._log.with_name("postgres.log.old"))
         os.close(files.open_private(self._log, os.O_WRONLY | os.O_APPEND))
         return files.size(self._log)
 
     def _launch(self, programs: Programs, runner: Runner) -> int:
-        """Start the server process and return its id; it outlives us, our terminal and our pipes.
+        """Start the server process and return its id. It outlives us, our terminal and our pipes.
 
-        The shell in between makes it a child of init, so that a long-lived caller is not left with
-        a zombie that looks alive. It gets the command as arguments: nothing is quoted or expanded.
+        It is started by a shell, which ends at once, so that init becomes its parent. As our child
+        it would stay a zombie when it ends, and look alive. The shell gets the command as its
+        arguments, so nothing is quoted or expanded.
         """
         import subprocess
 
         command = [*runner.prefix, str(programs.folder / "postgres"), "-D", str(self._cluster)]
-        # PostgreSQL splits this one at commas; double quotes keep a path whole.
+        # PostgreSQL splits this setting at commas outside of double quotes.
         folders = '"' + str(self.socket_dir).replace('"', '""') + '"'
         settings = {**_SETTINGS, "unix_socket_directories": folders}
         if programs.major >= 18:
@@ -449,22 +452,22 @@ class EmbeddedServer:
         return int(shell.stdout)
 
     def _child_environ(self) -> dict[str, str]:
-        """The few variables the server may know: none of ours with secrets, no PG* of libpq."""
+        """The environment of PostgreSQL's programs, without our secrets and the PG* variables."""
         kept = {name: self._environ[name] for name in ("LD_LIBRARY_PATH",) if name in self._environ}
         path = self._environ.get("PATH", os.defpath)
         return {**kept, "PATH": f"{path}:/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 
     def _locked(self) -> AbstractContextManager[None]:
-        """Hold the lock that lets one process at a time make, start or stop the server."""
+        """Hold the lock for making, starting and stopping the server."""
         return locked(self._data_dir / "postgres.lock", hint=f"Its log is {self._log}.")
 
 
 @contextmanager
 def locked(path: Path, *, hint: str | None = None) -> Iterator[None]:
-    """Hold a lock of the data folder; one process at a time does.
+    """Hold an exclusive lock on a file of the data folder.
 
     Raises:
-        EmbeddedServerError: another holds it for too long.
+        EmbeddedServerError: another process holds it for too long.
     """
     import fcntl
 
@@ -475,7 +478,7 @@ def locked(path: Path, *, hint: str | None = None) -> Iterator[None]:
             return False
         return True
 
-    # Descriptors of Python are not inherited by other programs, so the server cannot keep it.
+    # Python's descriptors are not inherited, so the server that we start cannot hold the lock.
     with files.os_errors_as_sentences():
         lock = files.open_private(path, os.O_RDWR)
     try:
