@@ -1,7 +1,7 @@
-"""How Alembic reaches the database.
+"""Runs the migrations, for Alembic.
 
-`todo db upgrade` and the embedded database hand an open connection in `config.attributes`; the
-`alembic` command itself, which a contributor uses for a new revision, reads the environment.
+`todo db upgrade` and the embedded database pass an open connection in `config.attributes`. The
+`alembic` command, which contributors use for new revisions, connects to `TODO_DATABASE_URL`.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ LOCK_POLL_SECONDS = 0.1
 
 
 def is_ours(name: str | None, kind: str, _: object) -> bool:
-    """Whether `alembic check` compares it: the tables that the models describe, no others.
+    """Whether `alembic check` compares it: of the tables, those that have models.
 
-    Better Auth's tables and the library's own are made by the migrations alone.
+    The migrations alone describe Better Auth's tables and those of schema `todo_auth`.
     """
     return kind != "table" or name in METADATA.tables
 
@@ -39,7 +39,7 @@ def run_offline() -> None:
         literal_binds=True,
         dialect_opts={"paramstyle": "named"},  # psycopg's own would double every % sign
         transaction_per_migration=True,
-        # Without it no BEGIN and no COMMIT is printed, as a restore needs it.
+        # Prints no BEGIN and COMMIT for a restore, which runs all in its own transaction.
         transactional_ddl=not context.config.attributes.get("in_one_transaction", False),
     )
     with context.begin_transaction():
@@ -47,9 +47,9 @@ def run_offline() -> None:
 
 
 def run_online(connection: Connection) -> None:
-    """Run the pending revisions, each in a transaction: a revision is there, or it is not.
+    """Run the pending revisions, each in a transaction of its own.
 
-    Indexes of large tables are built outside of it, which is why it is not one for all.
+    One transaction for all is impossible, since the indexes of large tables are built outside.
     """
     with only_one(connection):
         context.configure(
@@ -65,10 +65,10 @@ def run_online(connection: Connection) -> None:
 
 @contextmanager
 def only_one(connection: Connection) -> Iterator[None]:
-    """Hold a lock of the session. `migrate.connected` refuses a pooler, which would keep it.
+    """Hold a session's advisory lock. `migrate.connected` refuses poolers, which would keep it.
 
-    Asked for again and again, not waited for: a waiting statement holds a snapshot, and an index
-    that is built concurrently waits for every older snapshot. The two would wait for each other.
+    The lock is polled. A statement that waits for it would hold a snapshot, and a concurrent index
+    build waits for all older snapshots, so the two could wait for each other.
     """
     key = {"key": migrate.UPGRADE_LOCK}
     while not connection.execute(text("select pg_try_advisory_lock(:key)"), key).scalar():

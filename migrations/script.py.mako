@@ -13,7 +13,7 @@ branch_labels = None
 depends_on = None
 
 LOSSES: dict[str, str] = {}
-"""What a downgrade takes away: words, and the statement that counts it."""
+"""What a downgrade deletes: a description of it, and the statement that counts it."""
 
 
 def upgrade() -> None:

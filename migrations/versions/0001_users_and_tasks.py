@@ -20,7 +20,7 @@ LOSSES = {
     "users, with all that they have": "select count(*) from users",
     "tasks": "select count(*) from tasks",
 }
-"""What a downgrade takes away: words, and the statement that counts it."""
+"""What a downgrade deletes: a description of it, and the statement that counts it."""
 
 
 def upgrade() -> None:

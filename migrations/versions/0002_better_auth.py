@@ -1,8 +1,9 @@
 """Better Auth's other tables: sessions, accounts, verifications.
 
-Every `id` has a default, without which a sign-up on the web fails. `unique (provider_id,
-account_id)` is ours and does the library no harm; so is the check that addresses are in lower
-case: the library looks them up so, and a mixed-case row could never sign in.
+Every `id` has a default; without one a sign-up on the web fails. Two constraints are not the
+library's, but compatible with it: `unique (provider_id, account_id)`, and the check that addresses
+are in lower case. The library looks addresses up in lower case, so a user with another one could
+never sign in.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""Numbers, completion times, the trash, and the rules of a text; kept by triggers.
+"""Numbers, completion times, the trash, and rules for texts, all maintained by triggers.
 
-Other programs write tasks too, and some know only version 1.0.0: what is derived is derived
-here. A number belongs to one task of one user for ever. It comes from a counter of its own, not
-from `max(number) + 1`, which would give the number of a deleted task again and let two
-concurrent writers collide.
+Other programs write tasks too, and some know only version 1.0.0, so the database computes derived
+values. A number belongs to one task of one user for ever. It comes from a counter for each user.
+`max(number) + 1` would reuse the number of a deleted task, and two concurrent writers would
+collide.
 
-People go on working while a large table is upgraded. Three hundred thousand old tasks in one
-transaction held a writer up for 7 seconds, so the work is divided:
+People go on working while a large table is upgraded. In one transaction, 300,000 old tasks would
+block a writer for 7 seconds, so the work is divided:
 
 1. One short transaction adds the columns and triggers. From then on each new task gets a number.
    A user's counter starts at the count of the user's old tasks, so that old tasks can have the
@@ -19,8 +19,8 @@ transaction held a writer up for 7 seconds, so the work is divided:
 Steps 2 and 3 commit as they go. An upgrade that was interrupted is run again from step 1, so every
 statement can be repeated.
 
-Checks are added NOT VALID, then validated if every old row passes: an old row that does not must
-not stop the upgrade.
+Checks are added NOT VALID and validated afterwards. If an old row breaks one, the check stays not
+validated, and the upgrade goes on.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ ASSIGN_NUMBER_WHILE_UPGRADING = ASSIGN_NUMBER.replace(
         where unnumbered.user_id = new.user_id and unnumbered.number is null
     )))""",
 )
-"""The same, but a counter that is not there yet starts above the user's old tasks."""
+"""Like `ASSIGN_NUMBER`, but a new counter starts above the numbers of the user's old tasks."""
 
 STAMP_WHILE_UPGRADING = """
 create or replace function todo_auth.stamp_task() returns trigger
@@ -284,7 +284,7 @@ PREPARE = [
 ]
 
 NUMBER_IS_THERE = "ck_tasks_number_not_null"
-"""Proves to `set not null` that it need not read the table while it holds its lock."""
+"""With this check, `set not null` does not scan the table while it holds its lock."""
 
 BATCHES = [
     START_COUNTERS,
@@ -322,7 +322,7 @@ DOWNGRADE = [
     "drop function todo_auth.admit_task_writer()",
     *(f"alter table tasks drop constraint {name}" for name in CHECKS),
     "alter table tasks no force row level security",
-    # Version 1.0.0 knows no trash: what lies there would come back as if it had never left.
+    # Version 1.0.0 has no trash: it would show these tasks as if they had never been deleted.
     "delete from tasks where deleted_at is not null",
     "alter table tasks force row level security",
     "alter table tasks drop column deleted_at",
@@ -350,10 +350,10 @@ def downgrade() -> None:
 
 @contextmanager
 def autocommit() -> Iterator[None]:
-    """Commit each statement by itself, as Alembic's own block does.
+    """Commit each statement by itself, like Alembic's `autocommit_block`.
 
-    When the connection is lost inside that block, it fails to commit at its end and hides the
-    reason. Here the reason is raised.
+    If the connection is lost inside that block, its final commit fails too, and that error hides
+    the first one. Here the first one is raised.
     """
     lost: sa.exc.DBAPIError | None = None
     try:
@@ -372,9 +372,9 @@ def autocommit() -> Iterator[None]:
 
 @contextmanager
 def _patiently() -> Iterator[None]:
-    """Wait for locks as long as it takes: nobody has to wait behind these statements.
+    """Wait for locks without a limit: no reader or writer waits behind these statements.
 
-    A build that gave up after a second would begin anew, while an old transaction goes on.
+    With a limit, a build that waits for an old transaction would have to start again.
     """
     is_online = not op.get_context().as_sql
     if is_online:

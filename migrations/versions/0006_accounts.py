@@ -1,25 +1,25 @@
-"""Accounts: sign up, sign in and change a password by functions of the database.
+"""Functions of the database to sign up, sign in and change a password.
 
-`todo_app` may call these functions and read none of their tables. PostgreSQL has no scrypt, so
-the client derives the key from the salt that `password_salt` answers; for an address without an
-account that is an imagined one, derived from the address and a secret of this database, so that
-it looks and stays like a real one.
+`todo_app` may call these functions, but read none of their tables. PostgreSQL has no scrypt, so the
+client derives the key, from the salt that `password_salt` returns. For an address without an
+account this is a fake salt, derived from the address and a secret of this database. It looks like
+a real one and is the same every time.
 
-Signing in takes two transactions, because whoever speaks SQL can roll back: a function that
-answered "wrong" and counted it could be asked a million times in transactions that never commit.
-So `attempt_sign_in` answers nothing; it writes down how the attempt ended, in a row of the same
-size and with the same work whatever the end. `finish_sign_in` tells, and only of an attempt that
-another, committed transaction made. What was counted is counted by then. The client sends both
-in one flight.
+Signing in takes two transactions, because a client that sends its own SQL can roll back. If one
+function both checked a password and counted the failure, such a client could call it a million
+times in transactions that never commit. So `attempt_sign_in` returns nothing. It stores the
+outcome, with the same work and in a row of the same size for success and failure. `finish_sign_in`
+returns the outcome, but only if the attempt was made in another, committed transaction. By then
+the attempt is counted. The client sends both in one round trip.
 
-Ten failures within 15 minutes close the door of an address, with an account or without, for 15
-minutes. The door is looked at when the end is told, over all attempts that are committed: of any
-number made side by side, no more than ten are told. No attempt waits for another one's lock, so
-a flood on one address keeps nobody else out. An attempt at a closed door is not counted, so that
-it does not stay closed by being tried.
+Ten failures within 15 minutes lock an address for 15 minutes, whether or not it has an account. The
+functions call this a closed door. The lock is checked when the outcome is returned, over all
+committed attempts, so that of many concurrent attempts no more than ten get an answer. No attempt
+waits for the row lock of another one, so many attempts on one address do not block other people.
+Attempts on a locked address are not counted, so that they do not prolong the lock.
 
-Nobody but the owner may make temporary objects or anything in `public`: behind a pooler that
-shares connections, a temporary table named `tasks` would lie in the way of the next client.
+Only the owner may make temporary objects, or objects in `public`. Behind a pooler that shares
+connections, a temporary table named `tasks` would shadow the real one for the next client.
 """
 
 from __future__ import annotations
@@ -370,7 +370,7 @@ FUNCTIONS = {
     "sign_out_everywhere()": SIGN_OUT_EVERYWHERE,
 }
 INTERNAL = {"address_digest(text)", "door_closed_until(bytea, bytea)", "settle_attempt(text)"}
-"""Called by the others, by nobody else."""
+"""Only the other functions may call these."""
 
 # Where we do not own the database or the schema, PostgreSQL only warns, and nothing changes.
 CLOSE_DATABASE = """
@@ -415,7 +415,7 @@ UPGRADE = [
     "create index ix_sign_in_attempts_address_digest_attempted_at"
     " on todo_auth.sign_in_attempts (address_digest, attempted_at)",
     "create index ix_sign_in_attempts_attempted_at on todo_auth.sign_in_attempts (attempted_at)",
-    # Nobody is granted these tables, and no policy lets anybody but their owner pass.
+    # No role has privileges on these tables, and they have no policies: only the owner has access.
     "alter table todo_auth.secrets enable row level security",
     "alter table todo_auth.sign_in_attempts enable row level security",
     "alter table todo_auth.task_counters enable row level security",

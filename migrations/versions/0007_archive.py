@@ -1,16 +1,21 @@
-"""The archive of completed tasks, and the way for an owner to keep house.
+"""The archive of completed tasks, and a policy for maintenance by the owner of the tables.
 
-`tasks_archive` holds what `todo db archive` moved away, number and identifier kept, under the
-same policies. Its owner gets a task back by a function: people may not write numbers, and the
-function, whoever runs it, names the user's own rows only.
+`tasks_archive` holds the tasks that `todo db archive` moved there, with their numbers and
+identifiers, under the same policies. A user brings a task back by a function, since people may not
+write numbers. The function moves only the rows of the user who calls it.
 
-Row-level security is forced, so an owner without BYPASSRLS is bound by it as well, and archive,
-purge, demonstration data and dumps would see no row. Such an owner gets a policy of its own, which
-holds only where three things come together: the statement runs as the owner; the session logged
-in as somebody who has the owner's rights, so that a function that runs as its owner lends nothing
-to whoever calls it; and the transaction says `todo.maintenance`, so that a person's statement
-that lost its role sees nothing rather than everything. The policy names the owner, not PUBLIC:
-for `todo_app` it is not even part of the plan, which it would otherwise spoil.
+Row-level security is forced, so it also binds an owner of the tables without BYPASSRLS. Archive,
+purge, demonstration data and dumps would then see no rows. The maintenance policy shows them all
+rows, if three conditions hold:
+
+- The statement runs as the owner.
+- The role that logged in has the owner's rights. Otherwise anybody who calls a function that runs
+  as the owner would have them in it.
+- The transaction sets `todo.maintenance`. Otherwise a person's statement that ran as the owner by
+  mistake would see the tasks of all users.
+
+The policy is for the owner, not for PUBLIC. So it is no part of the plans of `todo_app`, which it
+would make slower.
 """
 
 from __future__ import annotations
@@ -101,7 +106,7 @@ from tasks_archive
 
 DOWNGRADE = [
     "drop function todo_auth.restore_archived(uuid[])",
-    # What was archived was not thrown away: it goes back to where an older program finds it.
+    # Archived tasks go back to `tasks`, where an older program finds them.
     "alter table tasks no force row level security",
     "alter table tasks_archive no force row level security",
     BRING_BACK,

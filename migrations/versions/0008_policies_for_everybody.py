@@ -1,8 +1,8 @@
 """The policy of `users` names PUBLIC instead of `todo_app`.
 
-Whoever can be a role may run `drop owned by` it, and that removes each policy which names no other
-role: a person could take everybody's view of their own account away. A policy for PUBLIC depends
-on no role. What it lets pass is the same, since only `todo_app` is granted the table.
+A member of a role may run `drop owned by` for it, and that drops every policy that is for this
+role alone. So one person could keep everybody from seeing their own account. A policy for PUBLIC
+depends on no role. Its effect is the same, since only `todo_app` has privileges on the table.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ depends_on = None
 
 LOSSES: dict[str, str] = {}
 
-# "if exists": it may have been removed in just that way.
+# "if exists": it may have been dropped in that way.
 DROP = "drop policy if exists users_own on users"
 CREATE = """
 create policy users_own on users for select to {role}

@@ -1,16 +1,15 @@
 """One update of a user's counter for each statement, not for each row.
 
-An update for each row leaves as many dead versions of the counter behind, which the next row must
-pass: 50,000 rows in one statement took 39 seconds. Now a row only locks the counter, and takes
-the number after the newest one that is there: the counter's, or that of a row which the same
-statement has made before it. When the statement ends, the counter is set to the largest number.
+An update for each row leaves a dead version of the counter, and the next row has to scan them all:
+50,000 rows in one statement took 39 seconds. Now a row only locks the counter. It takes the number
+after the counter's, or after that of the last row of the same statement if that is larger. At its
+end the statement sets the counter to the largest number.
 
-A trigger sees the rows that its statement has made, if it runs as an owner whom row-level security
-does not bind, or if the rows are those of the session's user. Otherwise the counter is updated
-for each row, as before.
+A trigger can see the earlier rows of its statement if row-level security does not bind its owner,
+or if they belong to the session's user. Otherwise the counter is updated for each row, as before.
 
-The plan is made when the function is first called, perhaps while the table is empty: only the
-index of the numbers is quick however many rows follow, so every other way is switched off.
+PostgreSQL plans the query when the function is first called, perhaps while the table is empty. Only
+a scan of the index on the numbers is fast for any number of rows, so all other scans are disabled.
 """
 
 from __future__ import annotations

@@ -1,18 +1,19 @@
 """No planner statistics on what people write.
 
-Row-level security does not bind the planner. `<` and `=` are leakproof, so it estimates them from
-the values in `pg_statistic`, and `explain` shows the estimates to everybody who may select from
-the table: walked prefix by prefix they spell other people's addresses and titles.
+Row-level security does not apply to the planner's estimates. `<` and `=` are leakproof operators,
+so the planner estimates them from the values in `pg_statistic`. `explain` shows the estimates to
+everybody who may select from the table. By asking for one prefix after another, they could read
+other people's addresses and titles.
 
-The planner's statistics stay where plans need them and where they tell little: of `number` and
-`completed` as they were; of `id`, `user_id` and `deleted_at` the number of distinct values and of
-nulls, their correlation, and no more than three values. All other columns have none.
+Some columns keep statistics, since plans need them and they reveal little. `number` and `completed`
+keep them all. `id`, `user_id` and `deleted_at` keep the number of distinct values, the share of
+nulls, the correlation, and at most three values. All other columns have none.
 
-Setting the target to 0 keeps values away that come later; it does not remove those that are
-there. PostgreSQL 18 has a function for that. Before 18, only a change of type removes them; to
-the same type it rewrites neither table nor index. It would check every row again, hence the
-checks are added anew, not validated, in the same statement, and validated afterwards without a
-lock that a writer waits for.
+A target of 0 prevents new statistics, but does not remove old ones. PostgreSQL 18 has a function
+for that. Before 18, only a change of the column's type removes them. A change to the same type
+rewrites neither the table nor its indexes, but validates all checks again under a lock. Therefore
+the same statement drops the checks and adds them NOT VALID. They are validated afterwards, without
+a lock that blocks writers.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ depends_on = None
 
 LOSSES: dict[str, str] = {}
 
-# Of the identifiers the planner needs the correlation: without it, several new tasks of a user
-# with 37,000 were read back by a bitmap of all 37,000 (234 buffers; by the key, 10).
+# The planner needs the correlation of identifiers. Without it, a few new tasks of a user with
+# 37,000 were read back by a bitmap scan of all 37,000: 234 buffers. The primary key needs 10.
 OF_TASKS = {"id": 1, "user_id": 1, "deleted_at": 1, "number": -1, "completed": -1}
 # The columns that keep statistics, and their targets: -1 is the server's default.
 KEPT = {
@@ -164,10 +165,10 @@ def downgrade() -> None:
 
 @contextmanager
 def autocommit() -> Iterator[None]:
-    """Commit each statement by itself, as Alembic's own block does.
+    """Commit each statement by itself, like Alembic's `autocommit_block`.
 
-    When the connection is lost inside that block, it fails to commit at its end and hides the
-    reason. Here the reason is raised.
+    If the connection is lost inside that block, its final commit fails too, and that error hides
+    the first one. Here the first one is raised.
     """
     lost: sa.exc.DBAPIError | None = None
     try:
@@ -186,9 +187,9 @@ def autocommit() -> Iterator[None]:
 
 @contextmanager
 def _patiently() -> Iterator[None]:
-    """Wait for locks as long as it takes: nobody has to wait behind these statements.
+    """Wait for locks without a limit: no reader or writer waits behind these statements.
 
-    A build that gave up after a second would begin anew, while an old transaction goes on.
+    With a limit, a build that waits for an old transaction would have to start again.
     """
     is_online = not op.get_context().as_sql
     if is_online:

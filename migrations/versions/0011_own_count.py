@@ -1,11 +1,11 @@
-"""A change of the password has its own count of failures, one for each session.
+"""Failures to change a password are counted for each session, apart from failures to sign in.
 
-Until now it counted with signing in, by address. Anybody could try ten wrong passwords for an
-address, and its owner could not change the password even with a valid session, for as long as
-that was repeated. Only who has the session's token can spoil the session's own count.
+Revision 0006 counted both together for each address. So anybody could lock an address by ten wrong
+passwords, again and again, and its owner could not change the password even with a valid session.
+To lock the change in one session, one needs the token of that session.
 
-As with signing in, the attempt answers nothing and does the same work whatever its end, and
-another transaction tells the outcome; see revision 0006.
+As for signing in, the attempt returns nothing and does the same work for success and failure.
+Another transaction returns the outcome; see revision 0006.
 """
 
 from __future__ import annotations
