@@ -261,7 +261,9 @@ def _keyring_message(error: Exception) -> str:
 
 
 def _invalid(what: str) -> InvalidCredential:
-    return InvalidCredential(f"{what} is not a valid credential.", hint="Log in again: todo login")
+    return InvalidCredential(
+        f"{what} does not hold a valid session.", hint="Log in again: todo login"
+    )
 
 
 def _read_private(path: Path) -> str | None:

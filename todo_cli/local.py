@@ -152,7 +152,7 @@ class EmbeddedHome:
         self._store.delete(EMBEDDED)
 
     def _kept(self) -> Credential | None:
-        """Who is logged in; nobody where the file holds rubbish: it is made anew."""
+        """The stored credential. None if there is none or it is invalid: it is made anew."""
         try:
             return self._store.load(EMBEDDED)
         except InvalidCredential:

@@ -125,7 +125,7 @@ def test_rubbish_in_a_keyring_asks_for_a_new_log_in(
 ) -> None:
     book.keep(NAME, CREDENTIAL, StoreKind.KEYRING, as_default=True)
     working_keyring.held["todo", NAME] = rubbish
-    with pytest.raises(CredentialStoreError, match="no session") as caught:
+    with pytest.raises(CredentialStoreError, match="valid session") as caught:
         book.find(NAME)
     assert caught.value.hint == "Log in again: todo login"
     book.keep(NAME, CREDENTIAL, StoreKind.KEYRING, as_default=True)
@@ -178,7 +178,7 @@ def test_rubbish_in_a_file_asks_for_a_new_log_in(tmp_path: Path, content: bytes)
     store = FileStore(tmp_path)
     store.save(NAME, CREDENTIAL)
     store.path(NAME).write_bytes(content)
-    with pytest.raises(CredentialStoreError, match="no session"):
+    with pytest.raises(CredentialStoreError, match="valid session"):
         store.load(NAME)
     store.delete(NAME)
     assert store.load(NAME) is None
