@@ -1,8 +1,8 @@
 """Archived tasks come back with every column that the tables have.
 
-The function named the columns, so a column that came later would have come back empty. It takes
-the names from the catalog now. A column of tasks that the archive lacks is an error: nothing is
-restored without it.
+The function listed the columns, so a column that was added later would have been lost. Now it reads
+their names from the catalog. If the archive lacks a column of `tasks`, it fails and restores
+nothing.
 """
 
 from __future__ import annotations
@@ -74,5 +74,4 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-
     op.execute(RESTORE_BEFORE)

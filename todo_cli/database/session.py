@@ -191,7 +191,7 @@ class Database:
         if self._engine is not None:
             self._engine.dispose()
 
-    def lend(self, revive: Callable[[], None] | None, waiting: Waiting | None) -> None:
+    def prepare_for_run(self, revive: Callable[[], None] | None, waiting: Waiting | None) -> None:
         """Prepare for another run, and close the connection if the server has closed its end.
 
         If an idle connection is readable, the server has closed it. That is checked without a

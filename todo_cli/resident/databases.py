@@ -48,7 +48,7 @@ class DatabasePool:
                 revive=revive,
                 waiting=waiting,
             )
-        found[1].lend(revive, waiting)
+        found[1].prepare_for_run(revive, waiting)
         return found[1]
 
     def take_back(self, key: _Key, database: Database) -> None:
