@@ -8,6 +8,7 @@ import errno
 import functools
 import os
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -20,6 +21,7 @@ from todo_cli.commands.completion import COMPLETE_VARIABLE, ShellName, complete
 from todo_cli.commands.options import COMMON, CommandGroup, OwnProcessGroup, TodoGroup, current_run
 from todo_cli.context import Invocation, Run
 from todo_cli.errors import AnswerLost, ClosedPipe, ExitCode, InvalidInput, TodoError
+from todo_cli.private_files import write_private
 from todo_cli.render import write_error
 from todo_cli.workspace import Databases, OwnDatabases
 
@@ -239,9 +241,7 @@ def _is_news(run: Run, data_dir: str, fault: tuple[str, str]) -> bool:
         pass
     if not place.foreign(data_dir):
         with contextlib.suppress(OSError):
-            descriptor = os.open(told, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-            with open(descriptor, "w", encoding="utf-8") as file:
-                file.write(fault[0])
+            write_private(Path(told), fault[0])
             return True
     return run.invocation.stderr.isatty()
 

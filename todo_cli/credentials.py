@@ -20,6 +20,7 @@ from urllib.parse import quote
 
 from todo_cli.agent import place
 from todo_cli.errors import CredentialStoreError
+from todo_cli.private_files import write_private
 from todo_cli.values import StoreKind
 
 T = TypeVar("T")
@@ -101,7 +102,7 @@ class FileStore:
         return credential
 
     def save(self, name: str, credential: Credential) -> None:
-        _write_private(self.path(name), credential.to_json())
+        _save(self.path(name), credential.to_json())
 
     def delete(self, name: str) -> None:
         try:
@@ -243,7 +244,7 @@ class CredentialBook:
         }
 
     def _write_index(self, index: dict[str, Any]) -> None:
-        _write_private(self._index_file, json.dumps(index))
+        _save(self._index_file, json.dumps(index))
 
 
 def file_store(data_dir: Path) -> FileStore:
@@ -295,19 +296,16 @@ def _read_private(path: Path) -> str | None:
     return text
 
 
-def _write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner can read, atomically."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
+def _save(path: Path, text: str) -> None:
+    """Write a private file, and the folders above it.
+
+    Raises:
+        CredentialStoreError: it cannot be written, or the folder is another user's.
+    """
     _require_own_folder(path.parent)
     try:
-        if not path.parent.is_dir():
-            path.parent.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            path.parent.mkdir(mode=0o700, exist_ok=True)
-        temporary.unlink(missing_ok=True)  # left by a killed command, perhaps with another mode
-        with open(os.open(temporary, flags, 0o600), "w", encoding="utf-8") as file:
-            file.write(text)
-        os.replace(temporary, path)
+        place.make_folders(str(path.parent))
+        write_private(path, text)
     except OSError as error:
         raise CredentialStoreError(
             f"{path} cannot be written: {error.strerror}.",

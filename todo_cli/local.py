@@ -19,6 +19,7 @@ from todo_cli.database.embedded import EmbeddedServer, locked
 from todo_cli.database.embedded.files import check_data_folder, os_errors_as_sentences
 from todo_cli.database.target import EMBEDDED, connection_parameters
 from todo_cli.errors import EmbeddedServerError, SchemaNewer
+from todo_cli.private_files import write_private
 
 if TYPE_CHECKING:
     from todo_cli.database.connecting import Connection
@@ -204,16 +205,14 @@ def _read(path: Path) -> str | None:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a file that only its owner can read, whole or not at all."""
+    """Write a file of the data folder.
+
+    Raises:
+        EmbeddedServerError: it cannot be written, or the folder is another user's.
+    """
     check_data_folder(path.parent)
-    temporary = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
     try:
-        descriptor = os.open(
-            temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600
-        )
-        with open(descriptor, "w", encoding="ascii") as file:
-            file.write(text)
-        os.replace(temporary, path)
+        write_private(path, text)
     except OSError as error:
         raise EmbeddedServerError(
             f"{path} cannot be written: {error.strerror}.",

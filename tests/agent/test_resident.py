@@ -21,9 +21,10 @@ import psycopg
 import pytest
 
 from tests.conftest import Postgres
-from tests.support.agent import ROOT, AgentHome, Recording, agents_of, wait_until
+from tests.support.agent import ROOT, AgentHome, Recording, agents_of
 from tests.support.people import Person
 from tests.support.proxy import UnixUpstream, WireProxy
+from tests.support.waiting import wait_until
 from todo_cli.agent import place, wire
 from todo_cli.agent.peers import Peer
 from todo_cli.commands.agent import _stop

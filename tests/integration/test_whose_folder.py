@@ -17,8 +17,9 @@ from pathlib import Path
 import pytest
 
 from tests.support import older
-from tests.support.agent import ROOT, Answer, agents_of, wait_until
+from tests.support.agent import ROOT, Answer, agents_of
 from tests.support.people import Person
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.support.waiting import wait_until
 from todo_cli.agent import peers, place
 
 ROOT = Path(__file__).parents[2]
@@ -172,18 +173,6 @@ def agents_of(data_dir: Path) -> list[int]:
             if os.fsencode(data_dir) in words and any(b"resident.server" in word for word in words):
                 found.append(int(name))
     return found
-
-
-def wait_until(condition: Any) -> None:
-    """Ask until it holds.
-
-    Raises:
-        AssertionError: it did not within the patience of a test.
-    """
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.01)
 
 
 RECORDER = """

@@ -198,7 +198,7 @@ def _lock(folder: str, name: str) -> int | None:
     import fcntl  # not at the top: nearly no call needs it
 
     path = os.path.join(folder, f"{name}.lock")
-    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    lock = _open_lock(path)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # Who clears up after a dead agent unlinks its lock: then this one excludes nobody.
@@ -209,6 +209,10 @@ def _lock(folder: str, name: str) -> int | None:
         pass
     os.close(lock)
     return None
+
+
+def _open_lock(path: str) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
 
 
 def _listen(folder: str, name: str) -> _socket.socket:
@@ -322,9 +326,8 @@ def _clear_if_dead(folder: str, name: str) -> bool:
     be reached from here: in another container, or at work on something."""
     import fcntl  # not at the top: nearly no call needs it
 
-    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
-        lock = os.open(os.path.join(folder, f"{name}.lock"), flags, 0o600)
+        lock = _open_lock(os.path.join(folder, f"{name}.lock"))
     except OSError:
         return False
     try:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
 START_SECONDS = 10.0
 STOP_SECONDS = 10.0
-_POLL_SECONDS = 0.02
 _STOPPED = {0: "No agent was running.", 1: "The agent has stopped."}
 _NOT_RUNNING: dict[str, Any] = {
     "running": False,
@@ -150,11 +148,12 @@ def _started(data_dir: str) -> dict[str, Any]:
         Refused: it does not start.
     """
     from todo_cli.agent import client, peers, place
+    from todo_cli.database.embedded.processes import wait_until
 
     found = _info(data_dir)
     if not found["running"]:
         client.spawn(data_dir, place.name(os.environb), at_once=True)
-        _wait_until(lambda: peers.find(data_dir) is not None, START_SECONDS)
+        wait_until(lambda: peers.find(data_dir) is not None, START_SECONDS)
         found = _info(data_dir)
     if not found["running"]:
         reason, hint = place.fault(data_dir) or (
@@ -183,28 +182,13 @@ def _stop_all(data_dir: str) -> int:
 
 
 def _stop(peer: Peer) -> None:
+    from todo_cli.database.embedded.processes import process_exists, wait_until
+
     if peer.answers:
         peer.quit()
     else:
         if peer.pid > 0:  # where the system does not tell it, -1 would mean all our processes
             os.kill(peer.pid, signal.SIGKILL)
         peer.abandon()
-    if peer.pid > 0 and not _wait_until(lambda: not _exists(peer.pid), STOP_SECONDS):
+    if peer.pid > 0 and not wait_until(lambda: not process_exists(peer.pid), STOP_SECONDS):
         raise Refused("The agent is still working on a command.", hint="It ends when that is over.")
-
-
-def _exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-def _wait_until(condition: Callable[[], bool], timeout_seconds: float) -> bool:
-    deadline = time.monotonic() + timeout_seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(_POLL_SECONDS)
-    return True

@@ -1,4 +1,4 @@
-"""Files and folders of the embedded database that only their owner can access."""
+"""What the embedded server keeps in the data folder: whose it is, sizes, faults."""
 
 from __future__ import annotations
 
@@ -37,11 +37,7 @@ def make_private(folder: Path) -> None:
 
 def check_private(folder: Path) -> None:
     """Raise unless it is a folder of ours with mode 0700. A link to one does not count."""
-    import stat
-
-    found = folder.lstat()
-    private = stat.S_ISDIR(found.st_mode) and stat.S_IMODE(found.st_mode) == 0o700
-    if not private or found.st_uid != os.geteuid():
+    if not place.is_private(str(folder)):
         raise EmbeddedServerError(
             f"{folder} is not a folder of yours that is closed to others (mode 0700).",
             hint="Remove it, and try again.",
@@ -65,10 +61,6 @@ def check_owner(path: Path, allowed: set[int]) -> None:
             f"{path} belongs to {place.user(owner)}.",
             hint="Run todo as that user (without sudo), or set TODO_DATA_DIR to another folder.",
         )
-
-
-def open_private(path: Path, flags: int) -> int:
-    return os.open(path, flags | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
 
 
 def size(path: Path) -> int:

@@ -26,6 +26,7 @@ from todo_cli.database.embedded import files, processes
 from todo_cli.database.embedded.programs import MAJOR, Programs, major_of, server_programs
 from todo_cli.database.embedded.runner import Runner, choose_runner, nobody
 from todo_cli.errors import EmbeddedServerError
+from todo_cli.private_files import open_private
 
 SUPERUSER: Final = "todo"
 DATABASE: Final = "todo"
@@ -414,7 +415,7 @@ class EmbeddedServer:
         """Make the log private, and rename a large one. Returns the offset of new lines."""
         if files.size(self._log) > MAX_LOG_BYTES:
             os.replace(self._log, self._log.with_name("postgres.log.old"))
-        os.close(files.open_private(self._log, os.O_WRONLY | os.O_APPEND))
+        os.close(open_private(self._log, os.O_WRONLY | os.O_APPEND))
         return files.size(self._log)
 
     def _launch(self, programs: Programs, runner: Runner) -> int:
@@ -434,7 +435,7 @@ class EmbeddedServer:
             settings |= _SETTINGS_SINCE_18
         for name, value in settings.items():
             command += ["-c", f"{name}={value}"]
-        log = files.open_private(self._log, os.O_WRONLY | os.O_APPEND)
+        log = open_private(self._log, os.O_WRONLY | os.O_APPEND)
         try:
             shell = subprocess.run(
                 ["/bin/sh", "-c", '"$@" >&2 & echo "$!"', "sh", *command],
@@ -480,7 +481,7 @@ def locked(path: Path, *, hint: str | None = None) -> Iterator[None]:
 
     # Python's descriptors are not inherited, so the server that we start cannot hold the lock.
     with files.os_errors_as_sentences():
-        lock = files.open_private(path, os.O_RDWR)
+        lock = open_private(path, os.O_RDWR)
     try:
         if not processes.wait_until(is_taken, LOCK_TIMEOUT_SECONDS):
             raise EmbeddedServerError(
