@@ -79,9 +79,17 @@ class TestAnotherMachine:
         monkeypatch.setenv(variable, "0" if variable == "PGSSLSNI" else "prefer")
         assert connection_parameters(REMOTE) == before
 
-    def test_one_of_several_hosts_makes_all_of_them_remote(self) -> None:
-        parameters = connection_parameters("postgresql:///d?host=localhost,db.example")
-        assert (parameters["sslmode"], parameters["require_auth"]) == ("require", "scram-sha-256")
+    @pytest.mark.parametrize("first", ["localhost", "/run/db", "%40name", "", "127.0.0.1"])
+    def test_one_of_several_hosts_makes_all_of_them_remote(self, first: str) -> None:
+        for url in (
+            f"postgresql:///d?host={first},db.example",
+            f"postgresql:///d?host=db.example,{first}",
+            f"postgresql:///d?host={first},{first}&hostaddr=127.0.0.1,192.0.2.1",
+        ):
+            parameters = connection_parameters(url)
+            found = (parameters["sslmode"], parameters["require_auth"])
+            assert found == ("require", "scram-sha-256"), url
+            assert "socket" not in Target(url, "").label
 
 
 MODES = ("require", "verify-full")

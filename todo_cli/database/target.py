@@ -314,7 +314,10 @@ def _has_no_roots(effective: Mapping[str, str]) -> bool:
 
 def _is_socket(parameters: Mapping[str, str]) -> bool:
     host = parameters.get("host", "")
-    return not parameters.get("hostaddr") and (not host or host.startswith(("/", "@")))
+    # Of several hosts in one list, each has to be one.
+    return not parameters.get("hostaddr") and all(
+        not each or each.startswith(("/", "@")) for each in host.split(",")
+    )
 
 
 def _server_of(url: str) -> dict[str, str]:
@@ -361,7 +364,7 @@ def _is_local(parameters: Mapping[str, str]) -> bool:
 
 
 def _is_this_machine(host: str) -> bool:
-    if host == "localhost" or host.startswith("/"):
+    if host == "localhost" or host.startswith(("/", "@")):
         return True
     try:
         return ip_address(host).is_loopback
