@@ -152,7 +152,7 @@ class Accounts:
         if len(fitting) > 1:
             raise AmbiguousSession(f"{printable(ref)} fits {len(fitting)} sessions.")
         if fitting[0].is_current:
-            raise SessionNotFound("That is this session.", hint="End it with: todo logout")
+            raise SessionNotFound("That is this session.", reason="own_session")
         call = Call("select todo_auth.revoke_session(%(id)s)", {"id": fitting[0].id})
         self._database.call(call, writes=True)
         return fitting[0]
@@ -214,9 +214,7 @@ def clean_email(text: str) -> str:
         InvalidInput: it is not valid, by the same rules as in the web application.
     """
     if len(text) > MAX_EMAIL_LENGTH or not EMAIL.fullmatch(text):
-        raise InvalidInput(
-            "That is not an e-mail address.", hint="For example: --email you@example.org"
-        )
+        raise InvalidInput("That is not an e-mail address.", reason="invalid_address")
     return text.lower()
 
 
@@ -228,7 +226,7 @@ def clean_name(text: str) -> str:
     """
     name = " ".join(text.split())
     if not name:
-        raise InvalidInput("The name is empty.", hint='For example: --name "Ada Lovelace"')
+        raise InvalidInput("The name is empty.", reason="empty_name")
     if len(name) > MAX_NAME_LENGTH or printable(name) != name:
         raise InvalidInput("The name is too long, or holds a control character.")
     return name

@@ -294,10 +294,11 @@ def _alike_options(error: typer.TyperException) -> list[str]:
 
 
 def _report(run: Run, error: TodoError) -> None:
+    from todo_cli.commands.hints import hint_of
+
     # The words may not have been parsed yet when they turned out to be wrong.
     words = run.invocation.argv
-    if error.exit_code == ExitCode.USAGE and error.hint is None:
-        error.hint = f"See: {run.command} --help"
+    error.hint = hint_of(error, command=run.command)
     if error.exit_code == ExitCode.UNREACHABLE and len(words) > 1:
         error.hint = f"{(error.hint or '').rstrip('.')}. {_repeating(run)}"
     as_json = run.options.json or "--json" in words or "--jsonl" in words

@@ -262,9 +262,7 @@ def _keyring_message(error: Exception) -> str:
 
 
 def _invalid(what: str) -> InvalidCredential:
-    return InvalidCredential(
-        f"{what} does not hold a valid session.", hint="Log in again: todo login"
-    )
+    return InvalidCredential(f"{what} does not hold a valid session.", reason="invalid_credential")
 
 
 def _read_private(path: Path) -> str | None:

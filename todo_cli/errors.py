@@ -55,16 +55,24 @@ class ClosedPipe(Exception):
 
 
 class TodoError(Exception):
-    """An expected failure: one sentence of what happened, one of what to type next."""
+    """An expected failure: a stable code, and one sentence of what happened.
+
+    `reason` is a stable word where one code has several causes, `data` holds what a front end may
+    name. `hint` says what to do about it where that is the same in every front end: it names no
+    command. The command line's own are in `commands/hints.py`.
+    """
 
     code: ClassVar[str] = "error"
     exit_code: ClassVar[ExitCode] = ExitCode.REFUSED
-    default_hint: ClassVar[str | None] = None
 
-    def __init__(self, message: str, *, hint: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, hint: str | None = None, reason: str | None = None, **data: object
+    ) -> None:
         super().__init__(message)
         self.message = message
-        self.hint = hint or self.default_hint
+        self.hint = hint
+        self.reason = reason
+        self.data = data
 
 
 class Refused(TodoError):
@@ -73,17 +81,14 @@ class Refused(TodoError):
 
 class TaskNotFound(Refused):
     code = "task_not_found"
-    default_hint = "See the numbers with: todo list --all"
 
 
 class AmbiguousTask(Refused):
     code = "task_ambiguous"
-    default_hint = "Give the number of the one you mean."
 
 
 class EditConflict(Refused):
     code = "edit_conflict"
-    default_hint = "Look at it with todo show, then edit again."
 
 
 class RuleViolated(Refused):
@@ -92,32 +97,26 @@ class RuleViolated(Refused):
 
 class DatabaseFault(Refused):
     code = "database_error"
-    default_hint = "Run it again with --debug for the details, or look with: todo db health"
 
 
 class AddressTaken(Refused):
     code = "address_taken"
-    default_hint = "Log in with: todo login"
 
 
 class AccountNotFound(Refused):
     code = "account_not_found"
-    default_hint = "Look for a mistake in the address."
 
 
 class SessionNotFound(Refused):
     code = "session_not_found"
-    default_hint = "See them with: todo sessions"
 
 
 class AmbiguousSession(Refused):
     code = "session_ambiguous"
-    default_hint = "Use more of its id."
 
 
 class TokenFromEnvironment(Refused):
     code = "token_from_environment"
-    default_hint = "Unset TODO_SESSION_TOKEN first."
 
 
 class RoleRefused(Refused):
@@ -126,17 +125,14 @@ class RoleRefused(Refused):
 
 class SchemaNewer(Refused):
     code = "schema_newer"
-    default_hint = "Upgrade this program: pip install --upgrade todo-neon"
 
 
 class ForeignSchema(Refused):
     code = "foreign_schema"
-    default_hint = "Give todo a database of its own, and name it with --database-url"
 
 
 class AnswerLost(Refused):
     code = "answer_lost"
-    default_hint = "The command itself was carried out: look before you repeat it."
 
 
 class InvalidInput(TodoError):
@@ -149,25 +145,22 @@ class InvalidDraft(InvalidInput):
     """One of several drafts cannot be a task. `position` is its place among them, from 0."""
 
     def __init__(self, error: InvalidInput, position: int) -> None:
-        super().__init__(error.message, hint=error.hint)
+        super().__init__(error.message, hint=error.hint, reason=error.reason, **error.data)
         self.position = position
 
 
 class DatabaseUnreachable(TodoError):
     code = "database_unreachable"
     exit_code = ExitCode.UNREACHABLE
-    default_hint = "Check the network and the database URL; TODO_TIMEOUT sets how long to wait."
 
 
 class EmbeddedServerError(DatabaseUnreachable):
     code = "embedded_server"
-    default_hint = "Set TODO_DATABASE_URL to use another database."
 
 
 class NotLoggedIn(TodoError):
     code = "not_logged_in"
     exit_code = ExitCode.NOT_LOGGED_IN
-    default_hint = "Log in with: todo login"
 
 
 class SessionEnded(NotLoggedIn):
@@ -176,31 +169,20 @@ class SessionEnded(NotLoggedIn):
 
 class WrongPassword(NotLoggedIn):
     code = "wrong_password"
-    default_hint = "Try again, or make an account with: todo register"
 
 
 class TooManyFailures(NotLoggedIn):
     code = "too_many_failures"
-    default_hint = (
-        "The right password is refused as well until then. An administrator can end that with: "
-        "todo db unlock E-MAIL"
-    )
 
 
 class DatabaseLoginRefused(NotLoggedIn):
     code = "database_login_refused"
-    default_hint = "This is not about your account: check the user and password in the URL."
 
 
 class CredentialStoreError(NotLoggedIn):
     code = "credential_store"
-    default_hint = (
-        "Unlock or start the keyring and try again, or keep the session in a file that only you "
-        "can read: todo login --credential-store=file"
-    )
 
 
 class SchemaBehind(TodoError):
     code = "schema_behind"
     exit_code = ExitCode.SCHEMA_BEHIND
-    default_hint = "Run: todo db upgrade"

@@ -313,7 +313,7 @@ def clean_title(text: str) -> str:
     _refuse_unprintable(text, "title")
     title = " ".join(text.split())
     if not title:
-        raise InvalidInput("The title is empty.", hint='Say what to do: todo add "Buy milk"')
+        raise InvalidInput("The title is empty.", reason="empty_title")
     _refuse_longer(title, TITLE_MAX_LENGTH, "title")
     return title
 
@@ -344,7 +344,7 @@ def _refuse_longer(text: str, longest: int, what: str) -> None:
     if len(text) > longest:
         raise InvalidInput(
             f"The {what} has {len(text):,} characters; at most {longest:,} are kept.",
-            hint="Shorten it, or move the rest to the description (-d)."
+            hint="Shorten it, or move the rest to the description."
             if what == "title"
             else "Shorten it.",
         )

@@ -13,6 +13,7 @@ import keyring
 import pytest
 
 from tests.support import keyrings
+from todo_cli.commands.hints import hint_of
 from todo_cli.credentials import (
     KEYRING_TIMEOUT_SECONDS,
     Credential,
@@ -88,7 +89,9 @@ def test_a_keyring_that_does_not_work_says_so_without_a_secret(
             use()
         assert caught.value.message == sentence
         assert caught.value.exit_code == 4
-        assert "--credential-store=file" in (caught.value.hint or "")
+        assert "todo login --credential-store=file" in (
+            hint_of(caught.value, command="todo list") or ""
+        )
     assert book.find(NAME) is None and book.default_url() is None
 
 
@@ -127,7 +130,7 @@ def test_rubbish_in_a_keyring_asks_for_a_new_log_in(
     working_keyring.held["todo", NAME] = rubbish
     with pytest.raises(CredentialStoreError, match="valid session") as caught:
         book.find(NAME)
-    assert caught.value.hint == "Log in again: todo login"
+    assert hint_of(caught.value, command="todo list") == "Log in again: todo login"
     book.keep(NAME, CREDENTIAL, StoreKind.KEYRING, as_default=True)
     assert book.find(NAME) == (CREDENTIAL, StoreKind.KEYRING)
 

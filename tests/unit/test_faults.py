@@ -7,6 +7,7 @@ import pytest
 from psycopg import errors
 from sqlalchemy.exc import DBAPIError, PendingRollbackError
 
+from todo_cli.commands.hints import hint_of
 from todo_cli.database.faults import (
     BY_SQLSTATE,
     BY_TEXT,
@@ -125,8 +126,9 @@ def test_a_text_at_connect(text: str, retry: Retry, exit_code: int) -> None:
     assert (found_retry, found_exit_code) == (retry, exit_code)
     assert is_final(error) == (retry is NEVER)
     assert final.message.endswith(".") and final.message.count("\n") == 0
-    assert final.hint
-    assert "192.0.2.1" not in final.message + final.hint
+    hint = hint_of(final, command="todo list")
+    assert hint
+    assert "192.0.2.1" not in final.message + hint
 
 
 @pytest.mark.parametrize(
@@ -154,7 +156,7 @@ def test_a_schema_that_is_behind_names_the_command() -> None:
     _, exit_code, final = meaning(errors.UndefinedTable('relation "tasks" does not exist'))
     assert exit_code == ExitCode.SCHEMA_BEHIND
     assert isinstance(final, SchemaBehind)
-    assert final.hint == "Run: todo db upgrade"
+    assert hint_of(final, command="todo list") == "Run: todo db upgrade"
 
 
 def test_neither_sql_nor_parameters_are_told() -> None:

@@ -6,15 +6,12 @@ which other processes can read.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from todo_cli.commands.options import CommandGroup, current_run
 from todo_cli.errors import (
-    CredentialStoreError,
     DatabaseLoginRefused,
     DatabaseUnreachable,
     InvalidInput,
@@ -215,20 +212,9 @@ def _look_first(run: Run, kind: StoreKind) -> None:
 
     The embedded database migrates itself and has its own file.
     """
-    with _naming_command(run):
-        run.workspace.check_store(kind)
+    run.workspace.check_store(kind)
     if run.has_terminal and not run.workspace.is_embedded:
         run.workspace.anonymous_accounts.require_schema()
-
-
-@contextmanager
-def _naming_command(run: Run) -> Iterator[None]:
-    """Let the hint of a keyring that fails name the command that was typed."""
-    try:
-        yield
-    except CredentialStoreError as error:
-        error.hint = (error.hint or "").replace("todo login --c", f"{run.command} --c")
-        raise
 
 
 def _logged_in_by(run: Run, token: str, kind: StoreKind) -> Accounts:
@@ -261,8 +247,7 @@ def _keep_new_session(run: Run, account: Account, token: str, kind: StoreKind) -
     """Keep a session that was just made, or end it."""
     accounts = _logged_in_by(run, token, kind)
     try:
-        with _naming_command(run):
-            _keep(run, account, token)
+        _keep(run, account, token)
     except TodoError:
         accounts.log_out()
         raise

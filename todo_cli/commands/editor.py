@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from todo_cli.commands.hints import hint_of
 from todo_cli.errors import InvalidInput, Refused, TodoError
 from todo_cli.values import NOT_GIVEN, TaskChanges, TaskDraft
 
@@ -49,7 +50,7 @@ def edited_text(run: Run, task: Task) -> Iterator[TaskChanges]:
             raise Refused(f"The editor {words[0]!r} ended with an error.")
         yield _changes(task, path)
     except TodoError as error:
-        hint = None if isinstance(error, InvalidInput) else error.hint
+        hint = None if isinstance(error, InvalidInput) else hint_of(error, command=run.command)
         error.hint = f"{hint} Your text is in {path}" if hint else f"Your text is in {path}"
         raise
     path.unlink()

@@ -356,4 +356,6 @@ def _add_lines(run: Run, description: str | None) -> list[Task]:
         return run.workspace.tasks.add([TaskDraft(line, description) for _, line in numbered])
     except InvalidDraft as error:
         number = numbered[error.position][0]
-        raise InvalidInput(f"Line {number}: {error.message}", hint=error.hint) from error
+        raise InvalidInput(
+            f"Line {number}: {error.message}", hint=error.hint, reason=error.reason
+        ) from error

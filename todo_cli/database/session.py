@@ -421,9 +421,7 @@ def only(rows: Sequence[T]) -> T:
         DatabaseFault: there is none, so a policy, view or function of the schema is damaged.
     """
     if not rows:
-        raise DatabaseFault(
-            "The database did not answer what it must.", hint="Look for damage with: todo db health"
-        )
+        raise DatabaseFault("The database did not answer what it must.", reason="unexpected_answer")
     return rows[0]
 
 

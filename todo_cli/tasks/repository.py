@@ -376,7 +376,7 @@ class TaskRepository:
         if not deleted and tries > 1:
             raise DatabaseUnreachable(
                 "The connection was cut while deleting; it seems to be done.",
-                hint="See what is there with: todo list --all, todo list --trash",
+                reason="seems_deleted",
             )
         return self._required(refs, deleted, from_trash=True)
 
@@ -476,5 +476,6 @@ def _refuse_trash(tasks: Sequence[Task]) -> None:
         if task.deleted_at is not None:
             raise TaskNotFound(
                 f"Task {task.number} is in the trash.",
-                hint=f"Bring it back with: todo restore {task.number}",
+                reason="task_in_trash",
+                number=task.number,
             )

@@ -1,0 +1,67 @@
+"""Hints that name commands belong to the command line; errors carry codes and data."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from todo_cli import errors
+from todo_cli.commands.hints import HINTS, hint_of
+from todo_cli.errors import CredentialStoreError, InvalidInput, TaskNotFound, TodoError
+
+PACKAGE = Path(errors.__file__).parent
+OTHER_FRONT_ENDS_USE = [
+    *(PACKAGE / "tasks").glob("*.py"),
+    *(PACKAGE / "database").glob("*.py"),
+    *(PACKAGE / name for name in ("accounts.py", "credentials.py", "errors.py", "values.py")),
+    *(PACKAGE / name for name in ("workspace.py", "api.py", "config.py", "documents.py")),
+]
+A_COMMAND = re.compile(r"\btodo [a-z]{2,}|(?<![\w-])--[a-z]")
+
+
+def hints_in(path: Path) -> Iterator[str]:
+    """The texts that a module gives as `hint`."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.keyword) and node.arg == "hint":
+            yield from (
+                part.value
+                for part in ast.walk(node.value)
+                if isinstance(part, ast.Constant) and isinstance(part.value, str)
+            )
+
+
+def codes(kind: type[TodoError] = TodoError) -> Iterator[str]:
+    for child in kind.__subclasses__():
+        yield child.code
+        yield from codes(child)
+
+
+@pytest.mark.parametrize("path", OTHER_FRONT_ENDS_USE, ids=lambda path: path.name)
+def test_no_hint_below_the_commands_names_one(path: Path) -> None:
+    assert [hint for hint in hints_in(path) if A_COMMAND.search(hint)] == []
+
+
+def test_a_hint_is_found_by_reason_then_by_code() -> None:
+    plain, in_trash = TaskNotFound("No."), TaskNotFound("No.", reason="task_in_trash", number=7)
+    assert hint_of(plain, command="todo done") == "See the numbers with: todo list --all"
+    assert hint_of(in_trash, command="todo done") == "Bring it back with: todo restore 7"
+    assert hint_of(TaskNotFound("No.", hint="Own."), command="todo done") == "Own."
+    assert hint_of(InvalidInput("No."), command="todo add") == "See: todo add --help"
+
+
+@pytest.mark.parametrize(
+    ("command", "named"), [("todo list", "todo login"), ("todo register", "todo register")]
+)
+def test_the_store_is_named_with_the_command_that_keeps(command: str, named: str) -> None:
+    hint = hint_of(CredentialStoreError("No."), command=command) or ""
+    assert f"{named} --credential-store=file" in hint
+
+
+def test_every_hint_is_of_a_code_or_a_reason() -> None:
+    known = set(codes())
+    text = "".join(path.read_text() for path in PACKAGE.rglob("*.py") if path.name != "hints.py")
+    assert [name for name in HINTS if name not in known and f'reason="{name}"' not in text] == []
