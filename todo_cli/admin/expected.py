@@ -1,8 +1,8 @@
 """Policies, privileges and statistics of the tables, compared with those of a database.
 
 A person can be `todo_app`. `drop owned by todo_app` removes every policy that names that role
-alone, so the policies for people name PUBLIC. It cannot revoke privileges, unless the tables'
-owner runs it. `repair` brings both back.
+alone, so the policies for people name PUBLIC. A person's own run is refused; the tables' owner can
+remove policies and privileges. `repair` brings both back.
 """
 
 from __future__ import annotations
