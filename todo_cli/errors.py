@@ -21,11 +21,11 @@
     ├── DatabaseUnreachable (3)  after the retries
     │   └── EmbeddedServerError  the embedded server cannot be made or started
     ├── NotLoggedIn (4)
-    │   ├── SessionEnded         the token is of no session, or of none any more
-    │   ├── WrongPassword        of an account: e-mail or password; which one is not said
-    │   ├── TooManyFailures      the account's door is closed for a while
-    │   ├── DatabaseLoginRefused the user name or password of the database's URL
-    │   └── CredentialStoreError the keyring or the file cannot keep or give the session
+    │   ├── SessionEnded         the token is unknown, or its session has ended
+    │   ├── WrongPassword        wrong e-mail or password of an account; not said which
+    │   ├── TooManyFailures      the account is locked for a while
+    │   ├── DatabaseLoginRefused wrong user name or password in the database's URL
+    │   └── CredentialStoreError the keyring or the file cannot store or read the session
     └── SchemaBehind (5)
 
 Anything else that is raised is a bug. Messages are for people and never hold SQL, a password or a

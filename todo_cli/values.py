@@ -1,6 +1,6 @@
-"""The words of the domain: small frozen types and the rules of a text. Imports nothing heavy.
+"""Value types, and the validation of user text. Imports only `errors`.
 
-What a command parses and what the repository answers; no room below or above is known here.
+Commands parse words into these types, and the repository returns them.
 """
 
 from __future__ import annotations

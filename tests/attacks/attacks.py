@@ -791,7 +791,7 @@ def _(alice: Attacker) -> str:
         outcomes += alice.run(_FINISH, token)
     alice.scene.as_owner("delete from todo_auth.sign_in_attempts")
     assert outcomes == [("wrong",)] * 10 + [("closed",)]
-    return "the door closes, for the right password as well"
+    return "the address is locked, for the right password as well"
 
 
 @attack("lock somebody out: wrong passwords for the address, in the session, in one's own session")

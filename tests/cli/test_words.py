@@ -178,6 +178,7 @@ def test_two_calls_at_the_same_moment_keep_their_words(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(typer.main, "_normalize_collection_value", _interrupted_by(call))
     call("mine")
+    assert ("mine", "mine", "mine") in seen
     assert set(seen) <= {("mine", "mine", "mine"), ("theirs", "theirs", "theirs")}
 
 

@@ -1,6 +1,6 @@
-"""What each of libpq's parameters may do in a database URL. Every one of them is decided here.
+"""The rule for each of libpq's parameters in a database URL: made safe, allowed, or refused.
 
-A test compares this with the list of libpq itself, so that a new parameter is noticed.
+A test compares these lists with libpq's own, so that a new parameter is noticed.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from todo_cli.errors import InvalidInput
 
 WHERE = ("host", "hostaddr", "port", "dbname", "user")
-"""They decide which database it is. libpq is given all of them, so that it looks nowhere else."""
+"""These decide which database it is. libpq gets them all, so that it uses no other source."""
 
 MADE_SAFE = {
     "sslmode": "at least `require` for another machine",
@@ -21,7 +21,7 @@ MADE_SAFE = {
     "gssencmode": "off for another machine: with it there is no TLS",
     "sslsni": "on for another machine: Neon finds the endpoint by it",
     "hostaddr": "from the URL alone, where that names the host",
-    "options": "an endpoint of Neon's in it is a part of the database's name",
+    "options": "a Neon endpoint in it is a part of the database's name",
     "password": "never shown, never in a command line",
     "sslpassword": "never shown, never in a command line",
 }
@@ -33,9 +33,9 @@ TAKEN = frozenset(
         *("connect_timeout", "client_encoding", "application_name", "fallback_application_name"),
         *("keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count"),
         *("tcp_user_timeout", "min_protocol_version", "max_protocol_version"),
-        # Of several hosts that the URL lists, all are its database.
+        # All hosts that the URL lists are taken for the same database.
         *("target_session_attrs", "load_balance_hosts"),
-        # Stricter, or who connects: none of them lowers TLS.
+        # Stricter rules, or the client's identity: none of them weakens TLS.
         *("channel_binding", "sslnegotiation", "sslcert", "sslkey", "sslcertmode"),
         *("sslcrl", "sslcrldir", "requirepeer", "krbsrvname", "gsslib", "gssdelegation"),
         "sslcompression",  # libpq 14 and newer ignore it
@@ -57,16 +57,16 @@ REFUSED = {
 """Parameters that a URL may not have, and what to do instead."""
 
 STANDARD_AUTHENTICATION = "scram-sha-256"
-"""The server proves that it knows the password, and is not told it."""
+"""The server proves that it knows the password, but does not receive it."""
 
 ANY_AUTHENTICATION = "none,password,md5,scram-sha-256,gss,sspi"
-"""For this machine. Not an empty text, by which libpq takes none at all."""
+"""For this machine. All methods are named, since libpq accepts no method for an empty text."""
 
 _OUTDATED_TLS = ("TLSv1", "TLSv1.1")
 
 
 def check(given: Mapping[str, str], source: str) -> None:
-    """See that a URL has no parameter that is refused.
+    """Check that a URL has no parameter that is refused.
 
     Raises:
         InvalidInput: it has one; the message begins with `source`.
@@ -81,9 +81,9 @@ def check(given: Mapping[str, str], source: str) -> None:
 def safeguards(
     given: Mapping[str, str], effective: Mapping[str, str], sslmode: str, *, is_local: bool
 ) -> dict[str, str]:
-    """The parameters that libpq is to take in place of what URL and environment say.
+    """The parameters that replace those of the URL and the environment, for libpq.
 
-    `given` is what the URL says, `effective` that and the environment.
+    `given` are the parameters of the URL, `effective` those with the environment's added.
     """
     if is_local:
         return {"require_auth": given.get("require_auth") or ANY_AUTHENTICATION}
@@ -97,9 +97,9 @@ def safeguards(
 
 
 def _authentication(effective: Mapping[str, str], sslmode: str) -> str:
-    """What a server may ask for where the URL leaves it open.
+    """The authentication methods that a server may ask for, if the URL does not say.
 
-    One whose certificate is verified may take a client's certificate in place of a password.
+    A server whose certificate is verified may accept a client's certificate instead of a password.
     """
     if effective.get("sslcert") and sslmode == "verify-full":
         return f"{STANDARD_AUTHENTICATION},none"
