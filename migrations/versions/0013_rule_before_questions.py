@@ -1,18 +1,17 @@
-"""The rule of row-level security is applied before any question about a row, and no index answers
-one about other people.
+"""Policies are evaluated before people's conditions, and no index reveals other people's rows.
 
-`<` and `=` are leakproof, so the planner may ask them of a row before it asks whose the row is.
-`explain (analyze)` shows people what came of it, in two ways:
+`<` and `=` are leakproof operators, so the planner may evaluate them on a row before the policy.
+`explain (analyze)` then reveals results on other people's rows, in two ways:
 
-- An index scan on `users.email` counts the rows that the rule then removed. Walked prefix by
-  prefix, the counts spell all addresses. So `todo_app` may no longer name the two indexed columns
-  of `users`, but for the key by which the rule itself goes; `own_account()` tells one's own.
-- In a sequential scan with `title < 'M'`, the rule's sub-select is marked "never executed" where
-  no row of anybody's had such a title. Conditions run in the order of their cost, and `=` runs
-  after others of the same cost. So the rule says the same a second time, as `= any`, which costs
-  half as much as any comparison of one's own and hence runs first. Inside `coalesce` it does not
-  count in the estimate of rows a second time. The first half still is what an index finds, and
-  what makes its order known.
+- An index scan on `users.email` counts the rows that the policy removes. By asking for one prefix
+  after another, a person could read all addresses. So `todo_app` may no longer select the indexed
+  columns of `users`, except for the key that the policy uses. `own_account()` returns a person's
+  own address.
+- In a sequential scan with `title < 'M'`, the policy's sub-select is marked "never executed" if
+  nobody has a task with such a title. Conditions run in the order of their cost. So the policy
+  states its rule twice. The second one, with `= any`, costs half as much as any comparison that a
+  person can write, so it runs first. `coalesce` keeps it from lowering the estimate of rows. The
+  first one is still needed, for index scans and their order.
 """
 
 from __future__ import annotations
