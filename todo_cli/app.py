@@ -9,7 +9,7 @@ import functools
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -23,7 +23,9 @@ from todo_cli.context import Invocation, Run
 from todo_cli.errors import AnswerLost, ClosedPipe, ExitCode, InvalidInput, TodoError
 from todo_cli.private_files import write_private
 from todo_cli.render import write_error
-from todo_cli.workspace import Databases, OwnDatabases
+
+if TYPE_CHECKING:
+    from todo_cli.workspace import Databases
 
 _UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
@@ -193,7 +195,7 @@ def run(invocation: Invocation, databases: Databases | None = None) -> int:
 
     With `databases` it is run for a caller elsewhere, and may raise `HandBack`.
     """
-    current = Run(invocation, databases=databases or OwnDatabases(), is_guest=bool(databases))
+    current = Run(invocation, databases=databases, is_guest=bool(databases))
     try:
         if COMPLETE_VARIABLE in invocation.environ:
             return complete(current, command_tree())

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, TextIO, TypeVar
 from todo_cli.config import Settings
 from todo_cli.errors import InvalidInput, NotLoggedIn
 from todo_cli.render import Renderer
-from todo_cli.workspace import Callbacks, Databases, OwnDatabases, Workspace
 
 if TYPE_CHECKING:
     from todo_cli.render_database import DatabaseRenderer
+    from todo_cli.workspace import Databases, Workspace
 
 AnyRenderer = TypeVar("AnyRenderer", bound=Renderer)
 
@@ -82,7 +82,8 @@ class Run:
 
     invocation: Invocation
     options: Options = field(default_factory=Options)
-    databases: Databases = field(default_factory=OwnDatabases)
+    databases: Databases | None = None
+    """Where the workspace takes its databases from; None: it opens its own."""
     is_guest: bool = False
     command: str = "todo"
     """The command as it was typed, without its arguments, for hints."""
@@ -124,6 +125,8 @@ class Run:
         return self._workspace
 
     def _make_workspace(self) -> Workspace:
+        from todo_cli.workspace import Callbacks, Workspace
+
         callbacks = Callbacks(
             note=self.render.note,
             waiting=self.render.waiting,
