@@ -11,7 +11,7 @@ from todo_cli.errors import InvalidInput
 
 DEFAULT_TIMEOUT_SECONDS = 30.0
 TOKEN_VARIABLE = "TODO_SESSION_TOKEN"
-LONGEST_TIMEOUT_SECONDS = 86_400.0
+MAX_TIMEOUT_SECONDS = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def _timeout(text: str | None) -> float:
         seconds = float(text)
     except ValueError:
         seconds = -1.0
-    if not 0 < seconds <= LONGEST_TIMEOUT_SECONDS:
+    if not 0 < seconds <= MAX_TIMEOUT_SECONDS:
         raise InvalidInput(
             "TODO_TIMEOUT is not a number of seconds.", hint="For example: TODO_TIMEOUT=30"
         )

@@ -19,8 +19,8 @@ from todo_cli.errors import InvalidInput
 if TYPE_CHECKING:
     from todo_cli.models import Task
 
-TITLE_MAX_LENGTH = 500
-DESCRIPTION_MAX_LENGTH = 20_000
+MAX_TITLE_LENGTH = 500
+MAX_DESCRIPTION_LENGTH = 20_000
 DEFAULT_LIMIT = 50
 MAX_STATS_DAYS = 3650
 MAX_TASKS = 200_000
@@ -314,7 +314,7 @@ def clean_title(text: str) -> str:
     title = " ".join(text.split())
     if not title:
         raise InvalidInput("The title is empty.", reason="empty_title")
-    _refuse_longer(title, TITLE_MAX_LENGTH, "title")
+    _refuse_longer(title, MAX_TITLE_LENGTH, "title")
     return title
 
 
@@ -326,7 +326,7 @@ def clean_description(text: str) -> str | None:
     """
     _refuse_unprintable(text, "description")
     description = text.replace("\r\n", "\n").replace("\r", "\n")
-    _refuse_longer(description, DESCRIPTION_MAX_LENGTH, "description")
+    _refuse_longer(description, MAX_DESCRIPTION_LENGTH, "description")
     return description if description.strip() else None
 
 

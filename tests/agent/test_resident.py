@@ -411,7 +411,7 @@ def leave_dead_sockets(home: AgentHome) -> list[Path]:
     """What as many killed agents leave behind as there may be; one lost its lock file too."""
     home.data_dir.mkdir()
     home.agent_dir.mkdir(mode=0o700)
-    left = [home.agent_dir / f"dead{n}.sock" for n in range(place.MOST_AGENTS)]
+    left = [home.agent_dir / f"dead{n}.sock" for n in range(place.MAX_AGENTS)]
     for path in left:
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(str(path))

@@ -12,7 +12,7 @@ from todo_cli.errors import InvalidDraft, InvalidInput, TaskNotFound
 from todo_cli.tasks.repository import TaskRepository
 from todo_cli.values import (
     MAX_TASKS,
-    TITLE_MAX_LENGTH,
+    MAX_TITLE_LENGTH,
     TaskChanges,
     TaskDraft,
     TaskQuery,
@@ -62,7 +62,7 @@ def test_a_title_is_folded_whoever_adds_or_edits(
     assert tasks.get([ONE])[0].description is None
 
 
-@pytest.mark.parametrize("title", ["", " \n\t ", "x" * (TITLE_MAX_LENGTH + 1), *UNPRINTABLE])
+@pytest.mark.parametrize("title", ["", " \n\t ", "x" * (MAX_TITLE_LENGTH + 1), *UNPRINTABLE])
 def test_a_title_that_cannot_be_is_refused_before_the_database_is_asked(
     unreachable: TaskRepository, title: str
 ) -> None:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from todo_cli.errors import InvalidInput
 from todo_cli.ids import uuid7
 from todo_cli.values import (
-    DESCRIPTION_MAX_LENGTH,
-    TITLE_MAX_LENGTH,
+    MAX_DESCRIPTION_LENGTH,
+    MAX_TITLE_LENGTH,
     TaskRef,
     clean_description,
     clean_title,
@@ -127,7 +127,7 @@ def test_a_title_is_kept_clean_or_refused(text: str) -> None:
         title = clean_title(text)
     except InvalidInput:
         return
-    assert 1 <= len(title) <= TITLE_MAX_LENGTH
+    assert 1 <= len(title) <= MAX_TITLE_LENGTH
     assert title == " ".join(text.split())
     assert not any(unicodedata.category(character) in ("Cc", "Cs") for character in title)
     assert clean_title(title) == title
@@ -140,16 +140,16 @@ def test_a_description_keeps_its_lines_or_is_refused(text: str) -> None:
     except InvalidInput:
         return
     if description is not None:
-        assert len(description) <= DESCRIPTION_MAX_LENGTH
+        assert len(description) <= MAX_DESCRIPTION_LENGTH
         assert description == text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def test_lengths_are_counted_in_characters() -> None:
-    assert clean_title("é" * TITLE_MAX_LENGTH)
+    assert clean_title("é" * MAX_TITLE_LENGTH)
     with pytest.raises(InvalidInput, match="501 characters"):
-        clean_title("x" * (TITLE_MAX_LENGTH + 1))
+        clean_title("x" * (MAX_TITLE_LENGTH + 1))
     with pytest.raises(InvalidInput, match="20,001 characters"):
-        clean_description("x" * (DESCRIPTION_MAX_LENGTH + 1))
+        clean_description("x" * (MAX_DESCRIPTION_LENGTH + 1))
 
 
 @pytest.mark.parametrize(

@@ -34,13 +34,13 @@ take 1.3 times as long. Steps of 1,000 that leave it to others to wait for the d
 whoever adds a task waits for all that they wrote: up to four times as long."""
 TASKS_AIMED_AT = 175
 """A little less, since pages where a step found its fill have to be looked at again."""
-FIRST_PAGES, MOST_PAGES = 4, 4_096
+FIRST_PAGES, MAX_PAGES = 4, 4_096
 """How much of the table a step looks through. It adapts: an old table has stretches where all is
 archived already, and a distant server makes each step expensive."""
 
 _AGE = re.compile(r"(\d{1,6})([dwy])")
 _DAYS = {"d": 1, "w": 7, "y": 365}
-MOST_DAYS = 365_000
+MAX_DAYS = 365_000
 """A thousand years; an instant before 4713 BC is none for PostgreSQL."""
 
 
@@ -52,7 +52,7 @@ def parse_age(text: str) -> timedelta:
     """
     found = _AGE.fullmatch(text)
     days = int(found[1]) * _DAYS[found[2]] if found else None
-    if days is None or days > MOST_DAYS:
+    if days is None or days > MAX_DAYS:
         raise InvalidInput(f"{text!r} is not an age.", hint="For example: 30d, 8w, 1y")
     return timedelta(days=days)
 
@@ -84,7 +84,7 @@ def archive(connection: Connection, older_than: timedelta, *, progress: Progress
         moved += moved_now
         if found < TASKS_A_STEP or not moved_now:
             first += width  # else there may be more of them here
-        width = max(1, min(2 * width, MOST_PAGES, width * TASKS_AIMED_AT // max(1, found)))
+        width = max(1, min(2 * width, MAX_PAGES, width * TASKS_AIMED_AT // max(1, found)))
         progress(moved, None, f"Archiving, page {min(first, pages):,} of {pages:,}")
     return moved
 

@@ -32,7 +32,7 @@ from todo_cli.admin.connect import (
 DOMAIN = ".seed.example.com"
 """`example.com` is reserved (RFC 2606): no real person's address ends so."""
 
-LARGEST_BATCH = 500_000
+MAX_BATCH = 500_000
 LIVE_BATCH = 5_000
 """Beside people at work, a batch of 5,000 holds nobody up for more than about 50 ms."""
 
@@ -78,7 +78,7 @@ def seed(
                 unindexed(connection, ["public.tasks"], progress),
             ):
                 people = _make_people(connection, users, random_seed)
-                for done in _batches(connection, tasks, people, LARGEST_BATCH):
+                for done in _batches(connection, tasks, people, MAX_BATCH):
                     progress(done, tasks, "Tasks")
             _keep_counters(connection, people)
     if not is_fast:

@@ -57,7 +57,7 @@ def call(words: list[str]) -> int | None:
         connection = connect(data_dir)
         if connection is None:
             missed.append(data_dir)
-        if connection is None or len(payload) > wire.LARGEST_REQUEST_BYTES:
+        if connection is None or len(payload) > wire.MAX_REQUEST_BYTES:
             return None
         wire.send_request(connection, wire.RUN, payload, (0, 1, 2, folder))
     except (OSError, ValueError):
@@ -142,7 +142,7 @@ class SocketPath:
 
     def __enter__(self) -> str:
         path = os.path.join(self._folder, self._name)
-        if len(os.fsencode(path)) <= place.LONGEST_SOCKET_PATH_BYTES:
+        if len(os.fsencode(path)) <= place.MAX_SOCKET_PATH_BYTES:
             return path
         self._descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
         return f"/proc/self/fd/{self._descriptor}/{self._name}"
@@ -314,11 +314,11 @@ def _may_spawn(data_dir: str) -> bool:
     folder = place.folder(data_dir)
     try:
         names = [name[: -len(".sock")] for name in os.listdir(folder) if name.endswith(".sock")]
-        if len(names) < place.MOST_AGENTS or not place.is_private(folder):
-            return len(names) < place.MOST_AGENTS
+        if len(names) < place.MAX_AGENTS or not place.is_private(folder):
+            return len(names) < place.MAX_AGENTS
     except OSError:
         return True
-    return sum(not _clear_if_dead(folder, name) for name in names) < place.MOST_AGENTS
+    return sum(not _clear_if_dead(folder, name) for name in names) < place.MAX_AGENTS
 
 
 def _clear_if_dead(folder: str, name: str) -> bool:

@@ -39,7 +39,7 @@ class Peer:
             try:
                 client.read_hello(connection, self.folder, self.name)
                 wire.send_request(connection, kind)
-                return wire.read_exactly(connection, wire.LARGEST_REQUEST_BYTES)
+                return wire.read_exactly(connection, wire.MAX_REQUEST_BYTES)
             except OSError:
                 return b""
 

@@ -19,10 +19,10 @@ _BOUND = (
 )
 """Beginnings of the names of variables that are read by others than this program's own code."""
 _NAMESPACES = ("net", "mnt", "user")
-MOST_AGENTS = 4
+MAX_AGENTS = 4
 """So many at once for one data folder: a script that sets LANG to a hundred values gets no hundred
 agents."""
-LONGEST_SOCKET_PATH_BYTES = 103
+MAX_SOCKET_PATH_BYTES = 103
 """`sun_path` of macOS less its final zero byte; Linux has four more."""
 
 

@@ -27,7 +27,7 @@ HELLO_BYTES = len(_MAGIC) + FINGERPRINT_BYTES
 RUN, INFO, QUIT = b"R", b"I", b"Q"
 STARTED, DECLINED, ENDED, CANCEL = b"S", b"D", b"E", b"C"
 DESCRIPTORS = 4
-LARGEST_REQUEST_BYTES = 1024 * 1024
+MAX_REQUEST_BYTES = 1024 * 1024
 """Half of what Linux takes for words and environment together; more is run in the own process."""
 PATIENCE_SECONDS = 5.0
 """How long the other side may keep silent where it has nothing to work on. With many calls at once
@@ -127,7 +127,7 @@ def receive_request(connection: _socket.socket) -> tuple[bytes, bytes, list[int]
         head += read_exactly(connection, head_bytes - len(head))
         size = int.from_bytes(head[1:], "big")
         expected = DESCRIPTORS if head[:1] == RUN else 0
-        if len(head) < head_bytes or flags & _socket.MSG_CTRUNC or size > LARGEST_REQUEST_BYTES:
+        if len(head) < head_bytes or flags & _socket.MSG_CTRUNC or size > MAX_REQUEST_BYTES:
             raise Malformed
         payload = read_exactly(connection, size)
         if len(payload) < size or len(descriptors) != expected:

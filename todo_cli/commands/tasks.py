@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 commands = CommandGroup()
 
-MOST_SHOWN = 10
+MAX_SHOWN = 10
 """So many tasks are named before they are deleted for good."""
 
 Description = Annotated[
@@ -339,9 +339,9 @@ def _may_delete(run: Run, refs: Sequence[TaskRef]) -> bool:
     """Show what would be gone, and ask."""
     run.require_terminal(instead=confirming("--yes"))
     doomed = run.workspace.tasks.get(refs)
-    shown = [f"{task.number}  {task.title}" for task in doomed[:MOST_SHOWN]]
-    if len(doomed) > MOST_SHOWN:
-        shown.append(f"… and {len(doomed) - MOST_SHOWN:,} more")
+    shown = [f"{task.number}  {task.title}" for task in doomed[:MAX_SHOWN]]
+    if len(doomed) > MAX_SHOWN:
+        shown.append(f"… and {len(doomed) - MAX_SHOWN:,} more")
     count = "1 task" if len(doomed) == 1 else f"{len(doomed):,} tasks"
     return run.confirm(f"Delete {count} for good?", option="--yes", about=shown)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from todo_cli.database.session import Database, Waiting
 
-MOST_RESTING = 8
+MAX_IDLE_CONNECTIONS = 8
 """So many connections are kept for the next burst; others are closed after their run."""
 REST_SECONDS = 300
 """A connection that nobody used so long is closed: a suspended Neon compute has ended it anyway."""
@@ -59,8 +59,8 @@ class DatabasePool:
         with self._lock:
             self._resting.append((key, database, time.monotonic()))
             closing, self._resting = (
-                self._resting[:-MOST_RESTING],
-                self._resting[-MOST_RESTING:],
+                self._resting[:-MAX_IDLE_CONNECTIONS],
+                self._resting[-MAX_IDLE_CONNECTIONS:],
             )
         _close(closing)
 

@@ -39,10 +39,10 @@ if TYPE_CHECKING:
     from todo_cli.resident.databases import DatabasePool, RunDatabases
 
 IDLE_SECONDS = 900.0
-LONGEST_IDLE_SECONDS = 7 * 86_400.0
+MAX_IDLE_SECONDS = 7 * 86_400.0
 PROGRAM_CHECK_SECONDS = 60.0
 """How often the agent looks whether its program is still there and the same."""
-MOST_MEMORY_BYTES = 140 * 1024 * 1024
+MAX_MEMORY_BYTES = 140 * 1024 * 1024
 """An agent that has grown so large makes room for a fresh one when its runs are over."""
 WARM_MODULES = (
     *("rich.console", "rich.table", "rich.text", "zoneinfo"),
@@ -280,7 +280,7 @@ class Agent:
         with self._mutex:
             self._commands += 1
             is_due = self._commands % MEMORY_CHECK_COMMANDS == 0
-        if is_due and memory_bytes() > MOST_MEMORY_BYTES:
+        if is_due and memory_bytes() > MAX_MEMORY_BYTES:
             self.retire()
 
     def wait_for_starter(self, is_interrupted: Callable[[], bool]) -> None:
@@ -492,4 +492,4 @@ def _idle_seconds(text: str | None) -> float:
         seconds = float(text or IDLE_SECONDS)
     except ValueError:
         return IDLE_SECONDS
-    return seconds if 0 < seconds <= LONGEST_IDLE_SECONDS else IDLE_SECONDS
+    return seconds if 0 < seconds <= MAX_IDLE_SECONDS else IDLE_SECONDS
