@@ -36,6 +36,7 @@ _HEX_DIGITS = 32
 _REFERENCE = re.compile(r"[0-9a-f]{4,8}(-?[0-9a-f]{0,4}){0,3}(-?[0-9a-f]{0,12})?")
 _RANGE = re.compile(r"([0-9]+)-([0-9]+)", re.ASCII)
 _REF_HINT = "Give its number, such as 12; several as 3,5,8 or as 3-5. See them with: todo list"
+_ONE_REF_HINT = "Give one number, such as 12. See them with: todo list"
 _ALLOWED_CONTROLS = frozenset("\t\n\r")
 
 
@@ -77,10 +78,10 @@ class TaskRef:
         Raises:
             InvalidInput: it can be neither a number nor the beginning of a UUID.
         """
-        ref = cls._read(text)
-        if ref.first_number is not None:
-            raise InvalidInput(f"{text} may be several tasks; this takes one.", hint=_REF_HINT)
-        return ref
+        refs = cls.parse_several(text)
+        if len(refs) > 1 or refs[0].first_number is not None:
+            raise InvalidInput(f"{text} may be several tasks; this takes one.", hint=_ONE_REF_HINT)
+        return refs[0]
 
     @classmethod
     def parse_several(cls, text: str) -> tuple[TaskRef, ...]:
@@ -89,7 +90,10 @@ class TaskRef:
         Raises:
             InvalidInput: a part is no reference and no range.
         """
-        return tuple(map(cls._read, text.split(",")))
+        parts = text.split(",")
+        if "" in parts:
+            raise _not_a_task(text)
+        return tuple(map(cls._read, parts))
 
     @classmethod
     def _read(cls, text: str) -> TaskRef:
@@ -107,7 +111,7 @@ class TaskRef:
             return cls._range(text, *map(_clamped, match.groups()))
         if first is not None:
             raise InvalidInput(f"{text!r} is not the beginning of a UUID.", hint=_REF_HINT)
-        raise InvalidInput(f"{printable(text)!r} is not a task.", hint=_REF_HINT)
+        raise _not_a_task(text)
 
     @classmethod
     def _range(cls, text: str, first: int, last: int) -> TaskRef:
@@ -116,6 +120,10 @@ class TaskRef:
                 f"The range {text} ends before it begins.", hint=f"Give it as {last}-{first}."
             )
         return cls(text, first_number=first, last_number=last)
+
+
+def _not_a_task(text: str) -> InvalidInput:
+    return InvalidInput(f"{printable(text)!r} is not a task.", hint=_REF_HINT)
 
 
 def require_few_enough(count: int) -> None:

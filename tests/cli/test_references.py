@@ -85,8 +85,16 @@ def test_a_range_in_the_archive(six: Cli, database_url: str) -> None:
 
 
 @pytest.mark.parametrize("command", ["show", "edit"])
-def test_what_takes_one_task_says_so(six: Cli, command: str) -> None:
-    assert "this takes one" in refused(six(command, "1-2"), 2)
+@pytest.mark.parametrize("several", ["1-2", "1,2"])
+def test_what_takes_one_task_says_so(six: Cli, command: str, several: str) -> None:
+    error = refused(six(command, several), 2)
+    assert f"{several} may be several tasks; this takes one." in error
+    assert "Give one number" in error
+
+
+@pytest.mark.parametrize("word", ["1,", ",1", "1,,2", "1-"])
+def test_a_word_that_names_no_task_is_shown_as_it_was_typed(six: Cli, word: str) -> None:
+    assert f"'{word}' is not a task." in refused(six("done", word), 2)
 
 
 def test_a_range_that_descends_says_how_it_is_meant(six: Cli) -> None:

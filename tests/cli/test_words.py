@@ -45,7 +45,10 @@ def hint(result: Result, exit_code: int = 2) -> str:
         ("lst --all", "todo list --all"),
         ("compelte 1", "todo done 1"),
         ("3", "todo show 3"),
-        ("3 5", "todo show 3 5"),
+        ("3 5", "todo done 3 5"),
+        ("3-5", "todo done 3-5"),
+        ("3,5 8", "todo done 3,5 8"),
+        ("mark 3", "todo done 3"),
         ("db upgarde", "todo db upgrade"),
         ("db migrate --sql", "todo db upgrade --sql"),
         ("agent kill", "todo agent stop"),
@@ -61,6 +64,11 @@ def test_words_that_are_no_command_may_be_a_task(cli: Cli) -> None:
     assert (
         hint(cli("buy", "milk")) == "Add a task with: todo add buy milk (all commands: todo help)"
     )
+
+
+@pytest.mark.parametrize("words", ["help nosuch", "nosuch --help", "nosuch -h"])
+def test_who_asks_for_help_with_no_command_sees_the_commands(cli: Cli, words: str) -> None:
+    assert hint(cli(*words.split())) == "See: todo help"
 
 
 @pytest.mark.parametrize(
@@ -160,6 +168,12 @@ def test_help_is_as_wide_as_the_terminal(cli_here: Cli, columns: int) -> None:
         widest = max(widest, *map(len, lines))
         assert "..." not in text.partition("Commands:")[2]
     assert min(columns, 120) * 0.9 < widest <= min(columns, 120)
+
+
+def test_an_example_fits_a_line_of_80_columns(cli_here: Cli) -> None:
+    for path in _paths():
+        lines = ok(cli_here(*path.split()[1:], "--help", columns=80)).splitlines()
+        assert max(map(len, lines)) <= 80, path
 
 
 def test_two_calls_at_the_same_moment_keep_their_words(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -124,7 +124,8 @@ def _require_empty(connection: Connection) -> None:
     if one(connection, _HOLDS_SOMETHING):
         raise Refused(
             "The database is not empty.",
-            hint="Make an empty one, for example with: createdb NAME",
+            hint="Name an empty one with --database-url (createdb NAME makes one), or set "
+            "TODO_DATA_DIR to a new folder.",
         )
     if one(connection, _APP_ROLE_PASSES):
         raise Refused(

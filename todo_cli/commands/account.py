@@ -58,7 +58,7 @@ def register(
     Examples:
       todo register
       todo register --email ada@example.org --name "Ada Lovelace"
-      pass show todo | todo register --email ada@example.org --name Ada --password-stdin
+      pass todo | todo register --email a@example.org --name A --password-stdin
     """
     run = current_run(ctx)
     _refuse_variable(run, "log in")

@@ -393,6 +393,7 @@ def restore(ctx: typer.Context, file: BackupFile) -> None:
     Examples:
       createdb again
       todo db restore monday.dump --database-url postgresql:///again
+      TODO_DATA_DIR=~/again todo db restore monday.dump
     """
     from todo_cli.admin.restore import restore as bring_back
 

@@ -14,7 +14,7 @@ HINTS = {
     "seems_deleted": "See what is there with: todo list --all, todo list --trash",
     "own_session": "End it with: todo logout",
     "invalid_credential": "Log in again: todo login",
-    "empty_title": 'Say what to do: todo add "Buy milk"',
+    "empty_title": "A title says what to do, such as: Buy milk",
     "invalid_address": "For example: --email you@example.org",
     "empty_name": 'For example: --name "Ada Lovelace"',
     "unexpected_answer": "Look for damage with: todo db health",

@@ -17,7 +17,7 @@ MIN_SIMILARITY = 0.7
 SYNONYMS: dict[str, dict[str, tuple[str, ...]]] = {
     "todo": {
         **dict.fromkeys(
-            ("complete", "finish", "close", "check", "tick", "do", "resolve"), ("done",)
+            ("complete", "finish", "close", "check", "tick", "do", "mark", "resolve"), ("done",)
         ),
         **dict.fromkeys(("uncomplete", "undone", "uncheck", "pending"), ("reopen",)),
         **dict.fromkeys(("delete", "del", "remove", "erase", "drop", "discard"), ("rm",)),
@@ -67,10 +67,14 @@ _HIDDEN = "…"
 def no_such_command(group: str, words: Sequence[str], names: Sequence[str]) -> InvalidInput:
     """The error for a command that a group does not have, with the line that was probably meant."""
     name, *rest = words
-    meant = [] if group != "todo" or not _NUMBERS.fullmatch(name) else [f"show {name}"]
-    meant = meant or nearest_commands(group, name, names)
+    if group == "todo" and _NUMBERS.fullmatch(name):
+        meant, rest = ["show" if _is_one_task(words) else "done"], list(words)
+    else:
+        meant = nearest_commands(group, name, names)
     if meant:
         hint = "Did you mean: " + ", or ".join(_meant_line(group, one, rest) for one in meant)
+    elif group == "todo" and _is_about_help(rest):
+        hint = "See: todo help"
     elif group == "todo":
         hint = f"Add a task with: {command_line(['add', *words])} (all commands: todo help)"
     else:
@@ -102,6 +106,17 @@ def command_line(words: Sequence[str]) -> str:
             shown.append(_quoted(word))
         is_url = word == "--database-url"
     return " ".join(["todo", *shown])
+
+
+def _is_one_task(words: Sequence[str]) -> bool:
+    """Whether words that begin with a number name one task, which is what `show` takes."""
+    numbers = [word for word in words if _NUMBERS.fullmatch(word)]
+    return len(numbers) == 1 and numbers[0].isdigit()
+
+
+def _is_about_help(rest: Sequence[str]) -> bool:
+    """Whether somebody asked for the help of a command; `todo help NAME` is one way to."""
+    return bool(rest) and rest[-1] in ("--help", "-h")
 
 
 def _meant_line(group: str, meant: str, rest: Sequence[str]) -> str:
