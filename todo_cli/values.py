@@ -35,8 +35,6 @@ MAX_LIMIT = MAX_BIGINT - 1
 _HEX_DIGITS = 32
 _REFERENCE = re.compile(r"[0-9a-f]{4,8}(-?[0-9a-f]{0,4}){0,3}(-?[0-9a-f]{0,12})?")
 _RANGE = re.compile(r"([0-9]+)-([0-9]+)", re.ASCII)
-_REF_HINT = "Give its number, such as 12; several as 3,5,8 or as 3-5. See them with: todo list"
-_ONE_REF_HINT = "Give one number, such as 12. See them with: todo list"
 _ALLOWED_CONTROLS = frozenset("\t\n\r")
 
 
@@ -80,7 +78,9 @@ class TaskRef:
         """
         refs = cls.parse_several(text)
         if len(refs) > 1 or refs[0].first_number is not None:
-            raise InvalidInput(f"{text} may be several tasks; this takes one.", hint=_ONE_REF_HINT)
+            raise InvalidInput(
+                f"{text} may be several tasks; this takes one.", reason="one_task_only"
+            )
         return refs[0]
 
     @classmethod
@@ -110,7 +110,7 @@ class TaskRef:
         if (match := _RANGE.fullmatch(text)) is not None:
             return cls._range(text, *map(_clamped, match.groups()))
         if first is not None:
-            raise InvalidInput(f"{text!r} is not the beginning of a UUID.", hint=_REF_HINT)
+            raise InvalidInput(f"{text!r} is not the beginning of a UUID.", reason="not_a_task")
         raise _not_a_task(text)
 
     @classmethod
@@ -123,7 +123,7 @@ class TaskRef:
 
 
 def _not_a_task(text: str) -> InvalidInput:
-    return InvalidInput(f"{printable(text)!r} is not a task.", hint=_REF_HINT)
+    return InvalidInput(f"{printable(text)!r} is not a task.", reason="not_a_task")
 
 
 def require_few_enough(count: int) -> None:

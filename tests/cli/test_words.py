@@ -171,8 +171,8 @@ def test_help_is_as_wide_as_the_terminal(cli_here: Cli, columns: int) -> None:
 
 
 def test_an_example_fits_a_line_of_80_columns(cli_here: Cli) -> None:
-    for path in _paths():
-        lines = ok(cli_here(*path.split()[1:], "--help", columns=80)).splitlines()
+    for path in all_paths():
+        lines = ok(cli_here(*path.split(), "--help", columns=80)).splitlines()
         assert max(map(len, lines)) <= 80, path
 
 

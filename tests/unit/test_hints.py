@@ -24,14 +24,21 @@ A_COMMAND = re.compile(r"\btodo [a-z]{2,}|(?<![\w-])--[a-z]")
 
 
 def hints_in(path: Path) -> Iterator[str]:
-    """The texts that a module gives as `hint`."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    """The texts that a module gives as `hint`, as they stand or by a constant's name."""
+    module = ast.parse(path.read_text())
+    constants = {
+        target.id: statement.value
+        for statement in module.body
+        if isinstance(statement, ast.Assign)
+        for target in statement.targets
+        if isinstance(target, ast.Name)
+    }
+    for node in ast.walk(module):
         if isinstance(node, ast.keyword) and node.arg == "hint":
-            yield from (
-                part.value
-                for part in ast.walk(node.value)
-                if isinstance(part, ast.Constant) and isinstance(part.value, str)
-            )
+            for part in ast.walk(node.value):
+                named = constants.get(part.id, part) if isinstance(part, ast.Name) else part
+                if isinstance(named, ast.Constant) and isinstance(named.value, str):
+                    yield named.value
 
 
 def codes(kind: type[TodoError] = TodoError) -> Iterator[str]:

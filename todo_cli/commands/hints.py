@@ -14,6 +14,10 @@ HINTS = {
     "seems_deleted": "See what is there with: todo list --all, todo list --trash",
     "own_session": "End it with: todo logout",
     "invalid_credential": "Log in again: todo login",
+    "not_a_task": (
+        "Give its number, such as 12; several as 3,5,8 or as 3-5. See them with: todo list"
+    ),
+    "one_task_only": "Give one number, such as 12. See them with: todo list",
     "empty_title": "A title says what to do, such as: Buy milk",
     "invalid_address": "For example: --email you@example.org",
     "empty_name": 'For example: --name "Ada Lovelace"',
