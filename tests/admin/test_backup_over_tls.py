@@ -19,6 +19,7 @@ from tests.support.maintenance import seed
 from tests.support.neon import OWNER, Neon
 from tests.support.pgbouncer import pooled
 from tests.support.proxy import Ending
+from tests.support.waiting import wait_until
 from todo_cli.admin import client_programs, migrate
 from todo_cli.admin import restore as restores
 from todo_cli.errors import DatabaseUnreachable, Refused
@@ -153,12 +154,19 @@ def test_a_restore_whose_line_is_cut_leaves_the_database_empty(
 
 
 def test_the_password_is_in_no_argument(neon: Neon, neon_database: str) -> None:
-    seen: list[bytes] = []
     arguments = ["--file=/dev/null"]
     url = neon.url(neon_database, is_pooled=False)
-    with client_programs.program("pg_dump", arguments, environ=os.environ, url=url) as running:
-        seen.append(Path(f"/proc/{running.pid}/cmdline").read_bytes())
-    assert seen[0] and neon.password.encode() not in seen[0]
+    # It waits for the lock, so it is certainly there when its arguments are read.
+    with psycopg.connect(neon.superuser_url(neon_database)) as blocker:
+        blocker.execute("lock table tasks in access exclusive mode")
+        with client_programs.program("pg_dump", arguments, environ=os.environ, url=url) as running:
+            cmdline = Path(f"/proc/{running.pid}/cmdline")
+            wait_until(
+                lambda: bool(cmdline.read_bytes())
+            )  # empty for a moment while the program is loaded
+            seen = cmdline.read_bytes()
+            blocker.rollback()
+    assert seen and neon.password.encode() not in seen
 
 
 def test_the_library_is_the_one_that_this_process_uses() -> None:

@@ -167,10 +167,17 @@ def test_what_is_broken_is_found_and_nothing_else(in_use: str, broken: str) -> N
 
 
 FOLLOWS = {
-    broken: {"patterns": "fail"}
-    for broken in ("policies     ", "missing_privileges", "missing_privileges  ")
+    **{
+        broken: {"patterns": "fail"}
+        for broken in ("policies     ", "missing_privileges", "missing_privileges  ")
+    },
+    **{
+        broken: {"people_privileges": "fail"}
+        for broken in ("planner_statistics    ", "people_role")
+    },
 }
-"""With a restrictive policy alone, or without such a privilege, people's statements fail."""
+"""With a restrictive policy alone, or without such a privilege, people's statements fail. An index
+on what people may read lets `explain analyze` count everybody's values."""
 WARNINGS = (
     "people_objects",
     "constraint_validity",
