@@ -73,7 +73,8 @@ def test_a_line_that_stays_bad_is_an_error_and_at_most_one_task(
     assert (result.exit_code, result.stdout) == (3, "")
     assert result.stderr == (
         "Error: The connection to the database was cut.\n"
-        "hint: It may have been done all the same: look before you repeat it.\n"
+        "hint: It may have been done all the same: look first. "
+        "Then repeat: todo add Buy milk\n"
     )
     assert neon.pooled.stats.cuts > 1
     assert count_tasks(neon, neon_database) == tasks_there

@@ -46,7 +46,7 @@ knowing, and then enough time must be left to try on a new one."""
 MAX_MARGIN_SECONDS = 1.0
 """The server's time limit ends this much before ours, so that the server reports the timeout."""
 
-UNCERTAIN_HINT = "It may have been done all the same: look before you repeat it."
+UNCERTAIN_HINT = "It may have been done all the same: look first."
 
 CANCEL_TIMEOUT_SECONDS = 5
 
