@@ -79,6 +79,15 @@ def test_once_is_one_more_try(pauses: list[float], once: Retry) -> None:
     assert work.tries == 1
 
 
+@pytest.mark.parametrize("retry", sorted(set(Retry) - {Retry.NEVER}, key=str))
+def test_to_ask_whether_to_retry_changes_nothing(retry: Retry) -> None:
+    deadline = Deadline(1000)
+    policy = retrying._RetryPolicy(deadline)
+    before = dict(vars(deadline))
+    assert [policy.allows_retry(fault(retry)) for _ in range(3)] == [True] * 3
+    assert vars(deadline) == before
+
+
 def test_a_final_error_ends_it(pauses: list[float]) -> None:
     work = Work(DatabaseUnreachable("For good."), fault(Retry.SOON))
     with pytest.raises(DatabaseUnreachable, match="For good"):

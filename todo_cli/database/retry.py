@@ -54,6 +54,7 @@ def retry(
     fault, tries = after, 1
     policy = _RetryPolicy(deadline)
     while policy.allows_retry(fault):
+        policy.note(fault)
         seconds = _pause_seconds(fault, tries, deadline)
         before_retry(fault)
         sleep(seconds)
@@ -69,16 +70,23 @@ class _RetryPolicy:
     """Decides whether to try again; remembers the faults that are tried once only."""
 
     deadline: Deadline
-    seen_once: set[str] = field(default_factory=set)
+    tried_once: set[str] = field(default_factory=set)
 
     def allows_retry(self, fault: TransientFault) -> bool:
+        if _is_tried_once(fault) and fault.final.message in self.tried_once:
+            return False
+        return _seconds_left(fault, self.deadline) > MIN_TRY_SECONDS
+
+    def note(self, fault: TransientFault) -> None:
+        """Record a fault after which the work is tried again."""
         if not fault.is_unreached:
             self.deadline.note_reached()
-        if fault.retry in (Retry.ONCE, Retry.ONCE_SLOWLY):
-            if fault.final.message in self.seen_once:
-                return False
-            self.seen_once.add(fault.final.message)
-        return _seconds_left(fault, self.deadline) > MIN_TRY_SECONDS
+        if _is_tried_once(fault):
+            self.tried_once.add(fault.final.message)
+
+
+def _is_tried_once(fault: TransientFault) -> bool:
+    return fault.retry in (Retry.ONCE, Retry.ONCE_SLOWLY)
 
 
 def _pause_seconds(fault: TransientFault, tries: int, deadline: Deadline) -> float:
