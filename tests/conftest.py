@@ -37,7 +37,7 @@ from todo_cli.tasks.repository import TaskRepository
 _CLEARED = ("TODO_", "XDG_", "DATABASE_URL", "PG", "NO_COLOR", "FORCE_COLOR", "CLICOLOR", "COLUMNS")
 _names = itertools.count(1)
 
-pytest_plugins = ["tests.support.time_limit"]
+pytest_plugins = ["tests.support.memory", "tests.support.time_limit"]
 
 
 @pytest.fixture(scope="session", autouse=True)
