@@ -1,8 +1,8 @@
-r"""What programs read of a task, a session, or statistics: JSON documents and records.
+r"""JSON documents and tab-separated records of tasks, sessions and statistics, for programs.
 
-The fields of a task are listed here and nowhere else. They are written in two ways that give the
-same text: by PostgreSQL for lists, which may hold a million tasks, and by Python for the tasks
-that a command returns. A test compares the two. Imports SQLAlchemy only where a statement is built.
+This module alone lists the fields of a task. PostgreSQL writes them for lists, which may hold a
+million tasks; Python writes them for the tasks that a command returns. Both give the same text, and
+a test compares them. Only the functions that build a statement import SQLAlchemy.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ TASK_FIELDS = (
     "completed_at",
     "deleted_at",
 )
-"""The fields of a task's JSON document, in their order. New ones go to the end."""
+"""The fields of a task's JSON document, in order. Add new ones at the end."""
 
 RECORD_COLUMNS = (
     "number",
@@ -41,10 +41,10 @@ RECORD_COLUMNS = (
     "id",
     "description",
 )
-"""The columns of a task's record, in their order. New ones go to the end."""
+"""The columns of a task's record, in order. Add new ones at the end."""
 
 MAY_HAVE_LINES = frozenset({"description"})
-"""Texts that may have line breaks, so that their backslashes are always escaped in a record."""
+"""Texts that may have line breaks. A record always escapes their backslashes."""
 
 _ESCAPES = {"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"}
 _ENDS_A_FIELD = "\t\n\r"
@@ -56,12 +56,12 @@ _RFC3339 = 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'
 
 
 def task_document(task: Task) -> dict[str, Any]:
-    """A task as JSON has it: every field, in one order."""
+    """The JSON document of a task: every field, in the order of `TASK_FIELDS`."""
     return {name: json_value(getattr(task, name)) for name in TASK_FIELDS}
 
 
 def task_record(task: Task) -> str:
-    """A task as one line of tab-separated columns."""
+    """The record of a task: one line of tab-separated columns."""
     return "\t".join(_record_fields(task))
 
 
@@ -75,7 +75,7 @@ def _record_fields(task: Task) -> Iterator[str]:
 
 
 def session_document(session: AccountSession) -> dict[str, Any]:
-    """A session as JSON has it."""
+    """The JSON document of a session."""
     return {
         "id": str(session.id),
         "current": session.is_current,
@@ -88,7 +88,7 @@ def session_document(session: AccountSession) -> dict[str, Any]:
 
 
 def stats_document(stats: Stats) -> dict[str, Any]:
-    """The statistics as JSON has them."""
+    """The JSON document of the statistics."""
     return {
         "total": stats.total,
         "pending": stats.pending,
@@ -116,20 +116,19 @@ def json_value(value: Any) -> Any:
 
 
 def rfc3339(instant: datetime) -> str:
-    """An instant in UTC, to the second if it is whole, else to the microsecond."""
+    """The instant in UTC. Microseconds are left out if they are zero."""
     return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def compact_json(document: Any) -> str:
-    """A document on one line, without spaces, in UTF-8."""
+    """The document on one line, without spaces or escapes of non-ASCII characters."""
     return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
 
 
 def field(value: Any, *, may_have_lines: bool = False) -> str:
-    r"""One field of a record. What would end it is escaped: `\t`, `\n`, `\r`, and then `\\` too.
+    r"""One field of a record. Tabs and line breaks are escaped (`\t`, `\n`, `\r`), then `\\` too.
 
-    A text that may have lines always has its backslashes escaped, so that it can be read back; a
-    title, which cannot, is written as it is.
+    With `may_have_lines` backslashes are always escaped, so that the text can be read back.
     """
     if value is None:
         return ""

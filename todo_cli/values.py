@@ -24,14 +24,14 @@ MAX_DESCRIPTION_LENGTH = 20_000
 DEFAULT_LIMIT = 50
 MAX_STATS_DAYS = 3650
 MAX_TASKS = 200_000
-"""How many tasks one command adds or changes: some seconds of one statement, and some hundred MB
-of memory here."""
+"""How many tasks one command adds or changes. One statement then takes some seconds, and this
+process some hundred MB."""
 MAX_PATTERNS = 100
-"""How many ranges and beginnings of UUIDs one command takes: each is a condition of its own."""
+"""How many ranges and beginnings of UUIDs one command takes. Each adds a condition."""
 
 MAX_BIGINT = 2**63 - 1
 MAX_LIMIT = MAX_BIGINT - 1
-"""PostgreSQL takes a bigint for a limit, and a table asks for one row more than it shows."""
+"""PostgreSQL's LIMIT is a bigint, and a table reads one row more than it shows."""
 _HEX_DIGITS = 32
 _REFERENCE = re.compile(r"[0-9a-f]{4,8}(-?[0-9a-f]{0,4}){0,3}(-?[0-9a-f]{0,12})?")
 _RANGE = re.compile(r"([0-9]+)-([0-9]+)", re.ASCII)
@@ -59,7 +59,7 @@ class TaskRef:
     """A reference as typed: a number, a range of numbers, a UUID, or the beginning of a UUID.
 
     Exactly one of these is set: `number`; the inclusive range `first_number`..`last_number`; the
-    inclusive range `first`..`last` of UUIDs, which must hold exactly one task.
+    inclusive range `first`..`last` of UUIDs, which must contain exactly one task.
     """
 
     text: str
@@ -74,7 +74,7 @@ class TaskRef:
         """Read a reference to one task.
 
         Raises:
-            InvalidInput: it can be neither a number nor the beginning of a UUID.
+            InvalidInput: the text is neither a number nor the beginning of a UUID.
         """
         refs = cls.parse_several(text)
         if len(refs) > 1 or refs[0].first_number is not None:
@@ -88,7 +88,7 @@ class TaskRef:
         """Read a word that may name several tasks: references or ranges, separated by commas.
 
         Raises:
-            InvalidInput: a part is no reference and no range.
+            InvalidInput: a part is neither a reference nor a range.
         """
         parts = text.split(",")
         if "" in parts:
@@ -105,8 +105,7 @@ class TaskRef:
         first = UUID(digits.ljust(_HEX_DIGITS, "0")) if is_hexadecimal else None
         if first is not None and ("-" not in prefix or str(first).startswith(prefix)):
             return cls(text, first=first, last=UUID(digits.ljust(_HEX_DIGITS, "f")))
-        # Digits with a dash after the eighth, as in 12345678-1234, are taken for a UUID above. As
-        # a range they would descend.
+        # 12345678-1234 is a UUID, read above. As a range it would descend.
         if (match := _RANGE.fullmatch(text)) is not None:
             return cls._range(text, *map(_clamped, match.groups()))
         if first is not None:
@@ -127,10 +126,10 @@ def _not_a_task(text: str) -> InvalidInput:
 
 
 def require_few_enough(count: int) -> None:
-    """See that a command is not given more than it takes.
+    """Refuse more tasks than a command takes.
 
     Raises:
-        InvalidInput: these are more than `MAX_TASKS` tasks.
+        InvalidInput: there are more than `MAX_TASKS`.
     """
     if count > MAX_TASKS:
         raise InvalidInput(
@@ -140,10 +139,10 @@ def require_few_enough(count: int) -> None:
 
 
 def require_few_patterns(refs: Sequence[TaskRef]) -> None:
-    """See that a command is not given more ranges than it takes.
+    """Refuse more ranges and beginnings of UUIDs than a command takes.
 
     Raises:
-        InvalidInput: there are more than `MAX_PATTERNS` of them.
+        InvalidInput: there are more than `MAX_PATTERNS`.
     """
     patterns = {ref.text for ref in refs if ref.number is None and ref.first != ref.last}
     patterns |= {ref.text for ref in refs if ref.first_number is not None}
@@ -161,7 +160,7 @@ def _clamped(digits: str) -> int:
 
 
 class NotGiven(Enum):
-    """The type of `NOT_GIVEN`, which is told from None: a description may be None."""
+    """The type of `NOT_GIVEN`. None would not do: it clears a description."""
 
     NOT_GIVEN = "not given"
 
@@ -171,16 +170,16 @@ NOT_GIVEN = NotGiven.NOT_GIVEN
 
 @dataclass(frozen=True)
 class TaskDraft:
-    """A task to be added, as somebody wrote it. The repository cleans its texts."""
+    """A task to add, as the user wrote it. The repository cleans its texts."""
 
     title: str
     description: str | None = None
 
     def cleaned(self) -> TaskDraft:
-        """The draft as it is stored.
+        """The draft with its texts as they are stored.
 
         Raises:
-            InvalidInput: a text cannot be a task's.
+            InvalidInput: a text is not valid.
         """
         description = None if self.description is None else clean_description(self.description)
         return TaskDraft(clean_title(self.title), description)
@@ -188,7 +187,7 @@ class TaskDraft:
 
 @dataclass(frozen=True)
 class TaskChanges:
-    """What to change of a task. What is not given stays; a description of None or "" is cleared."""
+    """Changes to a task. Fields that are not given stay. None or "" clears a description."""
 
     title: str | NotGiven = NOT_GIVEN
     description: str | NotGiven | None = NOT_GIVEN
@@ -197,7 +196,7 @@ class TaskChanges:
         """The columns that change, with their texts as they are stored.
 
         Raises:
-            InvalidInput: a text cannot be a task's.
+            InvalidInput: a text is not valid.
         """
         columns: dict[str, str | None] = {}
         if not isinstance(self.title, NotGiven):
@@ -213,10 +212,10 @@ class TaskChanges:
 
 @dataclass(frozen=True)
 class TaskQuery:
-    """What to list. `limit` None means all; `after` names the task that ends the page before.
+    """What to list. `limit` None means all. `after` is the last task of the page before.
 
     Raises:
-        InvalidInput: the limit is negative, or more than a database can take.
+        InvalidInput: the limit is negative, or not a bigint.
     """
 
     state: TaskState = TaskState.PENDING
@@ -236,7 +235,7 @@ class TaskQuery:
 
 @dataclass(frozen=True)
 class TaskPage:
-    """A page of tasks. `total` counts all that fit the query; None where it was not asked."""
+    """A page of tasks. `total` counts all tasks of the query; None if not asked for."""
 
     tasks: list[Task]
     total: int | None
@@ -253,7 +252,7 @@ class DayCount:
 
 @dataclass(frozen=True)
 class Stats:
-    """The figures of `todo stats`. The trash is counted apart and in nothing else."""
+    """Statistics of the user's tasks. Only `trash` counts tasks in the trash."""
 
     total: int
     pending: int
@@ -268,7 +267,7 @@ class Stats:
 
     @property
     def completion_rate(self) -> float:
-        """Completed of all, 0 to 1; 0 where there is no task."""
+        """The share of tasks that are completed, from 0 to 1; 0 if there are no tasks."""
         return self.completed / self.total if self.total else 0.0
 
 
@@ -281,7 +280,7 @@ class StoreKind(StrEnum):
 
 @dataclass(frozen=True)
 class Account:
-    """Who is logged in, and until when the session lasts if it is not used."""
+    """The account that is logged in. An unused session ends at `expires_at`."""
 
     user_id: UUID
     email: str
@@ -291,7 +290,7 @@ class Account:
 
 @dataclass(frozen=True)
 class AccountSession:
-    """One session of an account, from here or from the web. Never its token."""
+    """One session of an account, from here or from the web. It does not hold the token."""
 
     id: UUID
     is_current: bool
@@ -313,10 +312,10 @@ def number_ranges(digits: str) -> list[tuple[int, int]]:
 
 
 def clean_title(text: str) -> str:
-    """A title as it is stored: white space folded, ends trimmed, 1 to 500 characters.
+    """The title as it is stored: white space folded, ends trimmed, 1 to 500 characters.
 
     Raises:
-        InvalidInput: empty, too long, control characters, or not valid UTF-8.
+        InvalidInput: it is empty, too long, has control characters, or is not valid UTF-8.
     """
     _refuse_unprintable(text, "title")
     title = " ".join(text.split())
@@ -327,10 +326,10 @@ def clean_title(text: str) -> str:
 
 
 def clean_description(text: str) -> str | None:
-    """A description as it is stored: line breaks kept (as \\n), empty becomes None.
+    """The description as it is stored: line breaks become \\n, an empty text None.
 
     Raises:
-        InvalidInput: too long, control characters, or not valid UTF-8.
+        InvalidInput: it is too long, has control characters, or is not valid UTF-8.
     """
     _refuse_unprintable(text, "description")
     description = text.replace("\r\n", "\n").replace("\r", "\n")
@@ -339,10 +338,10 @@ def clean_description(text: str) -> str | None:
 
 
 def clean_search(text: str) -> str:
-    """A search text that PostgreSQL can take.
+    """A search text that PostgreSQL accepts.
 
     Raises:
-        InvalidInput: control characters, or not valid UTF-8.
+        InvalidInput: it has control characters, or is not valid UTF-8.
     """
     _refuse_unprintable(text, "search text")
     return text
@@ -351,7 +350,7 @@ def clean_search(text: str) -> str:
 def _refuse_longer(text: str, longest: int, what: str) -> None:
     if len(text) > longest:
         raise InvalidInput(
-            f"The {what} has {len(text):,} characters; at most {longest:,} are kept.",
+            f"The {what} has {len(text):,} characters; the maximum is {longest:,}.",
             hint="Shorten it, or move the rest to the description."
             if what == "title"
             else "Shorten it.",
@@ -368,8 +367,8 @@ def _refuse_unprintable(text: str, what: str) -> None:
             )
         if category == "Cc" and character not in _ALLOWED_CONTROLS:
             raise InvalidInput(
-                f"The {what} holds the control character U+{ord(character):04X}.",
-                hint="Remove it; only tabs and line breaks are taken.",
+                f"The {what} contains the control character U+{ord(character):04X}.",
+                hint="Remove it. Tabs and line breaks are allowed.",
             )
 
 
@@ -379,20 +378,20 @@ _BIDI_CONTROLS = frozenset(
 
 
 def printable(text: str, *, keep: str = "") -> str:
-    """Text that a terminal can be sent: what would steer it is shown as `<U+202E>` instead.
+    """The text, safe to send to a terminal: unsafe characters are written as `<U+202E>`.
 
-    Control and escape characters, bidi overrides, line separators and lone surrogates are such.
+    Control and escape characters, bidi overrides, line separators and lone surrogates are unsafe.
     Characters in `keep` stay.
     """
     if text.isascii() and text.isprintable():
         return text
     return "".join(
-        character if character in keep or not _steers(character) else f"<U+{ord(character):04X}>"
+        character if character in keep or not _is_unsafe(character) else f"<U+{ord(character):04X}>"
         for character in text
     )
 
 
-def _steers(character: str) -> bool:
+def _is_unsafe(character: str) -> bool:
     return character in _BIDI_CONTROLS or unicodedata.category(character) in (
         "Cc",
         "Cs",

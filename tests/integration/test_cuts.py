@@ -89,5 +89,5 @@ def test_deleting_for_good_says_what_it_cannot_know(
     words = ["rm", "--permanent", "--yes", "1"]
     result = cli(*words, environ=environ, person=cara)
     assert result.exit_code == 3
-    assert "it seems to be done" in result.stderr
+    assert "The tasks seem to be deleted." in result.stderr
     assert count_tasks(neon, neon_database) == 0

@@ -30,10 +30,10 @@ from todo_cli.values import (
 )
 
 CANDIDATES_SHOWN = 10
-"""How many tasks an ambiguous reference lists at most."""
+"""How many tasks the error about an ambiguous reference lists."""
 
 LARGE = 5_000
-"""From so many tasks on, a statement may take seconds."""
+"""A statement on so many tasks may take seconds."""
 
 TASKS = Task.__table__  # type: ignore[attr-defined]  # SQLModel types no __table__
 
@@ -48,10 +48,10 @@ ARCHIVED: Any = aliased(
 
 
 def locked_tasks(fitting: sa.ColumnElement[bool]) -> sa.CTE:
-    """The tasks that fit, locked, so that they can be counted.
+    """Lock the tasks that fit, so that their count stays true until the change.
 
-    So it is all or nothing also where somebody else changes one of them at the same moment; in one
-    order, so that two of us do not wait for each other. One more than a command takes at most.
+    The change is then all or nothing even if others change the same tasks. One fixed order keeps
+    two commands from a deadlock. The limit is one more than a command takes.
     """
     return (
         sa.select(TASKS.c.id, TASKS.c.number, TASKS.c.updated_at)
@@ -70,9 +70,9 @@ def count_of(rows: sa.FromClause, *conditions: sa.ColumnElement[bool]) -> sa.Sca
 def rows_of(
     name: str, *, with_ordinality: str | None = None, **columns: tuple[Sequence[Any], Any]
 ) -> sa.TableValuedAlias:
-    """Values and their type for each column, as the rows of a table.
+    """Rows from values: each column is given as its values and their type.
 
-    One parameter for each column, however many rows: a statement takes 65,535 parameters.
+    Each column is one parameter, since a statement takes 65,535 parameters.
     """
     arrays = [sa.bindparam(None, values, ARRAY(type_)) for values, type_ in columns.values()]
     named = [sa.column(column, type_) for column, (_, type_) in columns.items()]
@@ -86,7 +86,7 @@ def patience(count: int) -> dict[str, bool]:
 
 
 def patience_for(refs: Sequence[TaskRef]) -> dict[str, bool]:
-    """The same for as many tasks as the references may mean."""
+    """The execution options of a statement for the tasks that the references may mean."""
     in_ranges = sum((ref.last_number or 0) - (ref.first_number or 0) for ref in refs)
     return patience(len(refs) + in_ranges)
 
@@ -96,17 +96,17 @@ def has_id(ids: Sequence[UUID]) -> sa.ColumnElement[bool]:
 
 
 def is_meant(ref: TaskRef, of: Any) -> sa.ColumnElement[bool]:
-    """That a task is meant by a reference which is no range."""
+    """The condition that the reference, which is not a range, means the task."""
     if ref.number is not None:
         return col(of.number) == ref.number
     return col(of.id).between(ref.first, ref.last)
 
 
 class _Named:
-    """What references name, sorted by kind, each once.
+    """The references by kind, sorted, without duplicates.
 
-    Everything is a condition on a task by itself, never a join: the planner would join lists by
-    nested loops where it has no statistics yet, as after the first large `add`.
+    The conditions compare columns with lists. A join would be slow without table statistics, as
+    after the first large `add`: the planner would use nested loops.
     """
 
     def __init__(self, refs: Sequence[TaskRef]) -> None:
@@ -140,7 +140,7 @@ class _Named:
         return [of.number.between(first, last) for first, last in self.ranges]
 
     def fits_exactly(self, of: Any) -> list[sa.ColumnElement[bool]]:
-        """The conditions of the lists that are there."""
+        """The conditions for numbers and whole UUIDs, for those kinds that there are."""
         lists = [(self.numbers, self.has_number), (self.uuids, self.has_uuid)]
         return [condition(of) for values, condition in lists if values]
 
@@ -149,7 +149,7 @@ class _Named:
         return sa.or_(*conditions)
 
     def are_all_in(self, rows: sa.CTE) -> sa.ColumnElement[bool]:
-        """That among the rows is one for each reference, or for a range one or more."""
+        """The condition that every reference has one row, and every range one or more."""
         of = rows.c
         checks: list[sa.ColumnElement[bool]] = []
         if self.numbers:
@@ -162,18 +162,18 @@ class _Named:
 
 
 def _is_one_of(column: Any, values: Sequence[Any], type_: Any) -> sa.ColumnElement[bool]:
-    """One parameter, however many values: a statement takes 65,535 parameters."""
+    """The values are one parameter, since a statement takes 65,535 parameters."""
     found: sa.ColumnElement[bool] = column == sa.func.any(sa.bindparam(None, values, ARRAY(type_)))
     return found
 
 
 def chosen(refs: Sequence[TaskRef], *, from_trash: bool) -> list[sa.ColumnElement[bool]]:
-    """Conditions for the tasks that the references mean: for all, or else for none."""
+    """The conditions that choose all the tasks that the references mean, or none of them."""
     named = _Named(refs)
     fitting = named.fits(TASKS.c)
     if not from_trash:
         fitting = sa.and_(fitting, TASKS.c.deleted_at.is_(None))
-    if named.is_one_task:  # two are enough to know that it means several
+    if named.is_one_task:  # two rows tell that the reference is ambiguous
         columns = (TASKS.c.id, TASKS.c.number)
         found = sa.select(*columns).where(fitting).limit(2).cte("found")
         return [TASKS.c.id.in_(sa.select(found.c.id)), named.are_all_in(found)]
@@ -186,10 +186,10 @@ def chosen(refs: Sequence[TaskRef], *, from_trash: bool) -> list[sa.ColumnElemen
 
 
 def lookup(refs: Sequence[TaskRef], of: Any, *, from_trash: bool = True) -> sa.Executable:
-    """What the references fit.
+    """Select the tasks that the references may mean.
 
-    Of each beginning of a UUID a few more than one, so that none crowds out another. Of the ranges
-    one more than a command takes.
+    Each beginning of a UUID has its own limit, enough to list the candidates. All ranges together
+    are limited to one more than a command takes.
     """
     named = _Named(refs)
     columns = sa.inspect(of).selectable.c
@@ -207,12 +207,12 @@ def lookup(refs: Sequence[TaskRef], of: Any, *, from_trash: bool = True) -> sa.E
 
 
 def in_order(refs: Sequence[TaskRef], tasks: Sequence[Task]) -> list[Task]:
-    """The tasks of each reference, in their order, none twice.
+    """The tasks of the references, in the order of the references, without duplicates.
 
     Raises:
-        TaskNotFound: a reference fits none of the tasks.
-        AmbiguousTask: a reference that is no range fits several.
-        InvalidInput: the ranges hold more tasks than a command takes.
+        TaskNotFound: a reference means none of the tasks.
+        AmbiguousTask: a reference that is not a range means several.
+        InvalidInput: there are more tasks than a command takes.
     """
     require_few_enough(len(tasks))
     found = _Found(tasks)
@@ -224,13 +224,13 @@ def in_order(refs: Sequence[TaskRef], tasks: Sequence[Task]) -> list[Task]:
 
 
 class _Found:
-    """Tasks in the orders in which references ask for them: by number, by UUID."""
+    """Tasks, indexed by number and by UUID."""
 
     def __init__(self, tasks: Sequence[Task]) -> None:
         self._by_number = {task.number: task for task in tasks}
         self._numbers = sorted(self._by_number)
         self._untaken = self._numbers.copy()
-        """The numbers that no range has given yet: ranges that overlap give them once."""
+        """The numbers that no range has taken yet. Overlapping ranges take a number once."""
         self._by_id = sorted(tasks, key=id_of)
 
     def take(self, ref: TaskRef) -> list[Task]:

@@ -1,8 +1,8 @@
-"""The tasks of whoever is logged in: each method one statement, each statement one round trip.
+"""The tasks of the logged-in user. A method sends one statement, in one round trip.
 
-No method names a user. The statements run under row-level security, so that "all tasks" means
-"all of mine", and what belongs to somebody else is the same as what does not exist. Every
-statement bears repeating: inserts carry their identifiers, updates set and never flip.
+No method names a user. Row-level security limits each statement to the user's own tasks: those of
+others seem not to exist. Every statement is safe to repeat: inserts carry their identifiers, and
+updates set values and do not flip them.
 """
 
 from __future__ import annotations
@@ -46,19 +46,19 @@ from todo_cli.values import (
 )
 
 PAGE_TASKS = 10_000
-"""How many tasks are read at once of a list that is written out whole. See `PAGE_BYTES` too."""
+"""The maximum of tasks in a page of a whole list. `PAGE_BYTES` limits it too."""
 
 SORTED_PAGE_TASKS = 2_000
-"""The first page in an order that no index has: so few are sorted in memory, of however many."""
+"""The first page in an order without an index. PostgreSQL sorts so few in memory."""
 
 MAX_TOGGLES = 3
-"""How often to read again where somebody else changes the same tasks at the same moment."""
+"""How often `toggle` tries if others change the same tasks at the same time."""
 
 _NO_SYNC = {"synchronize_session": False}
 
 
 class ChangedTasks(list[Task]):
-    """Tasks as a change left them; `unchanged` are the ids of those that were so already."""
+    """Tasks after a change. `unchanged` has the ids of those that did not need it."""
 
     def __init__(self, tasks: Iterable[Task], unchanged: frozenset[UUID] = frozenset()) -> None:
         super().__init__(tasks)
@@ -67,10 +67,10 @@ class ChangedTasks(list[Task]):
 
 @dataclass(frozen=True)
 class _TextPage:
-    """The texts of consecutive tasks, a line each.
+    """The texts of consecutive tasks, one line each.
 
-    `found` is how many there were to choose from, before their bytes were counted, of the `size`
-    that a page may have.
+    `size` is how many tasks were asked for, `found` how many there were. The page has fewer than
+    `found` if it reached `PAGE_BYTES`.
     """
 
     numbers: list[int]
@@ -80,32 +80,32 @@ class _TextPage:
 
     @property
     def is_whole(self) -> bool:
-        """Whether all that were found are here."""
+        """Whether the page has all the tasks that were found."""
         return len(self.numbers) == self.found
 
     @property
     def is_last(self) -> bool:
-        """Whether there are no more, or the limit of the query is reached."""
+        """Whether there are no more tasks, or the query's limit is reached."""
         return self.is_whole and self.found < self.size
 
 
 class TaskRepository:
     """The tasks of one logged-in user.
 
-    Every method may raise what `Database.run` raises, and then has changed nothing.
+    Every method may raise what `Database.run` raises. It has then changed nothing.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def add(self, drafts: Sequence[TaskDraft]) -> list[Task]:
-        """Add tasks; all or none. One round trip, none where there is no draft.
+        """Add all the tasks, or none. One round trip, or none without drafts.
 
-        They are numbered in the order given, and returned so.
+        The tasks are numbered and returned in the order of the drafts.
 
         Raises:
-            InvalidDraft: a text cannot be a task's.
-            InvalidInput: there are too many.
+            InvalidDraft: a text is not valid.
+            InvalidInput: there are too many drafts.
         """
         require_few_enough(len(drafts))
         if not drafts:
@@ -118,22 +118,22 @@ class TaskRepository:
         def insert(session: Session) -> list[Task]:
             added = list(session.scalars(statement))
             if len(added) < len(ids):
-                # The first try was committed while this one was on its way.
+                # The first try was committed after this one had looked for its tasks.
                 added = list(session.exec(select(Task).where(references.has_id(ids))))
             return added
 
         tasks = {task.id: task for task in self._database.run(insert, writes=True)}
         if len(tasks) < len(ids):
-            raise DatabaseFault("The tasks were not kept.")
+            raise DatabaseFault("The database did not store all the tasks.")
         return [tasks[id_] for id_ in ids]
 
     def page(self, query: TaskQuery, *, with_total: bool = False) -> TaskPage:
-        """One page of tasks, by keyset: its cost does not grow with what comes before.
+        """One page of tasks, by keyset: its cost does not grow with the pages before it.
 
-        With `with_total` the count of all that fit is taken too, but only where the page is cut.
+        `with_total` also counts all tasks of the query, if the page does not hold them all.
 
         Raises:
-            TaskNotFound, AmbiguousTask: `query.after` is not one task.
+            TaskNotFound, AmbiguousTask: `query.after` does not mean exactly one task.
         """
         if with_total and query.limit is not None:
             return self._page_with_total(query, query.limit)
@@ -142,15 +142,15 @@ class TaskRepository:
         return TaskPage(tasks, len(tasks) if with_total else None)
 
     def documents(self, query: TaskQuery) -> Iterator[str]:
-        """All tasks that fit, `query.limit` at most, as pages: a compact JSON document a line.
+        """Pages of compact JSON documents, one a line: all tasks of the query, up to its limit.
 
-        Each page is a round trip, and what a page takes in memory is bounded. No task comes twice;
-        one that is changed meanwhile comes as it is when its page is read, if it still fits.
+        Each page is one round trip and takes bounded memory. No task comes twice. A task that
+        changes meanwhile is read as it is then, and left out if the query no longer includes it.
         """
         return self._texts(query, document_column)
 
     def records(self, query: TaskQuery) -> Iterator[str]:
-        """As `documents`, with tab-separated records for lines."""
+        """The same as `documents`, with tab-separated records."""
         return self._texts(query, record_column)
 
     def _texts(self, query: TaskQuery, write: statements.TaskWriter) -> Iterator[str]:
@@ -168,7 +168,7 @@ class TaskRepository:
     def _texts_by_keyset(
         self, query: TaskQuery, page: _TextPage, write: statements.TaskWriter
     ) -> Iterator[str]:
-        """The pages that follow one: each begins where the index has the last task's number."""
+        """The pages after the given one. Each begins after the number of the last task."""
         while not page.is_last:
             query = statements.after_reading(query, len(page.numbers))
             if query.limit == 0:
@@ -180,10 +180,10 @@ class TaskRepository:
     def _texts_in_order(
         self, query: TaskQuery, first: _TextPage, write: statements.TaskWriter
     ) -> Iterator[str]:
-        """The pages that follow the first, in an order that no index has.
+        """The pages after the first, in an order without an index.
 
-        By keyset, each page would sort all that follow. So the order is asked for once, and then
-        the tasks by their numbers.
+        By keyset, each page would sort all the tasks after it. Instead, one query reads the order,
+        and then each page reads its tasks by number.
         """
         written = set(first.numbers)
         waiting = array("q", (n for n in self._numbers(query) if n not in written))
@@ -195,7 +195,7 @@ class TaskRepository:
             del waiting[: len(asked) if page.is_whole else asked.index(page.numbers[-1]) + 1]
 
     def _numbers(self, query: TaskQuery) -> array[int]:
-        """The numbers of the tasks that fit, in their order: eight bytes each, one round trip."""
+        """The numbers of the query's tasks, in order, at eight bytes each. One round trip."""
         statement = statements.numbers(query)
         packed = self._database.run(lambda session: session.scalar(statement))
         numbers = array("q", packed or b"")
@@ -208,13 +208,13 @@ class TaskRepository:
         return _TextPage(row.numbers or [], row.text or "", row.found or 0, size)
 
     def get(self, refs: Sequence[TaskRef], *, from_trash: bool = True) -> list[Task]:
-        """The tasks that the references mean, in their order, from the trash as well.
+        """The tasks that the references mean, in the order of the references.
 
-        Without `from_trash` a range means only those outside it.
+        Without `from_trash`, ranges leave out tasks in the trash.
 
         Raises:
-            TaskNotFound: a reference means no task, or, without `from_trash`, one that lies there.
-            AmbiguousTask: a reference means several.
+            TaskNotFound: a reference means no task, or, without `from_trash`, one in the trash.
+            AmbiguousTask: a reference means several tasks.
         """
         if not refs:
             return []
@@ -237,33 +237,33 @@ class TaskRepository:
     def titled(
         self, text: str, state: TaskState, *, excluded: Sequence[int] = ()
     ) -> list[tuple[int, str]]:
-        """Number and title of the newest tasks whose titles hold the text, in any case.
+        """Number and title of the newest tasks that have the text in their titles, in any case.
 
-        `MAX_SUGGESTIONS` at most, of the newest `MAX_TITLES_SEARCHED` tasks. One round trip.
+        `MAX_SUGGESTIONS` at most, from the newest `MAX_TITLES_SEARCHED` tasks. One round trip.
         """
         return self._suggested(statements.titled(text, state, excluded))
 
     def set_completed(self, refs: Sequence[TaskRef], completed: bool) -> ChangedTasks:
         """Mark every task done (or not done), or none of them. One round trip.
 
-        Tasks that are so already are returned unchanged.
+        Tasks that already are done (or not done) are returned unchanged.
 
         Raises:
-            TaskNotFound: a reference fits no task outside the trash; nothing was changed.
-            AmbiguousTask: a reference fits several; nothing was changed.
+            TaskNotFound: a reference means no task outside the trash; nothing was changed.
+            AmbiguousTask: a reference means several tasks; nothing was changed.
         """
         return self._update(refs, {"completed": completed})
 
     def toggle(self, refs: Sequence[TaskRef]) -> list[Task]:
         """Flip completion of every task, or of none. Two round trips.
 
-        The first reads, the second sets, and only where the task is still as it was read: a
-        repeated try finds that it has been done, where a flip in one statement would flip back.
+        The first reads the tasks. The second flips them if they have not changed since, so that a
+        repeated try does not flip them back.
 
         Raises:
             TaskNotFound, AmbiguousTask: a reference does not mean one task outside the trash.
-            EditConflict: after a cut the tasks are neither as they were nor as they should be;
-                somebody else has changed them, and whether we have too cannot be told.
+            EditConflict: somebody else changed the tasks. After a lost connection, this toggle
+                may have changed them too.
         """
         if not refs:
             return []
@@ -278,7 +278,10 @@ class TaskRepository:
         raise EditConflict("The tasks were changed meanwhile.")
 
     def _set_flipped(self, before: Sequence[Task]) -> tuple[int, list[Task]]:
-        """Flip what is as it was; answer how many tries that took, and the tasks as they are."""
+        """Flip the tasks if they have not changed. Returns the count of tries, and the tasks now.
+
+        No tasks are returned if some are missing.
+        """
         flip = statements.flip(before)
         look = select(Task).where(references.has_id([task.id for task in before]))
         tries = 0
@@ -296,14 +299,14 @@ class TaskRepository:
     def edit(
         self, ref: TaskRef, changes: TaskChanges, *, unchanged_since: Task | None = None
     ) -> ChangedTasks:
-        """Change title or description of one task. One round trip.
+        """Change one task. One round trip.
 
-        Without a change the task is returned as it is.
+        Without changes the task is returned unchanged.
 
         Raises:
-            InvalidInput: a text cannot be a task's.
+            InvalidInput: a text is not valid.
             TaskNotFound, AmbiguousTask: the reference does not mean one task outside the trash.
-            EditConflict: the task is no longer as `unchanged_since`; nothing was changed.
+            EditConflict: the task was changed after `unchanged_since`; nothing was changed now.
         """
         columns = changes.cleaned()
         if not columns:
@@ -317,24 +320,24 @@ class TaskRepository:
             self._explain([ref])
             now = self.get([ref])[0]
             if all(getattr(now, name) == value for name, value in columns.items()):
-                return ChangedTasks([now])  # our own first try, whose answer was lost
+                return ChangedTasks([now])  # our first try was committed and its answer lost
             raise EditConflict(f"Task {unchanged_since.number} was changed meanwhile.")
         return edited
 
     def trash(self, refs: Sequence[TaskRef]) -> ChangedTasks:
-        """Move every task to the trash, or none. Those that lie there stay as they are."""
+        """Move every task to the trash, or none. Tasks already there stay unchanged."""
         when = sa.func.coalesce(col(Task.deleted_at), sa.func.now())
         return self._update(refs, {"deleted_at": when}, from_trash=True)
 
     def restore(self, refs: Sequence[TaskRef]) -> ChangedTasks:
-        """Take every task out of the trash, or none. Those outside stay as they are."""
+        """Take every task out of the trash, or none. Tasks already outside stay unchanged."""
         return self._update(refs, {"deleted_at": None}, from_trash=True)
 
     def restore_archived(self, refs: Sequence[TaskRef]) -> list[Task]:
         """Take every task out of the archive, or none. Two round trips.
 
-        They are as they were, but count as touched now. What another run brings back meanwhile
-        comes from the second statement all the same, since by then it is no archived task.
+        The tasks keep their columns, except that `updated_at` is now. If another command restores
+        some of them at the same time, they are returned too.
 
         Raises:
             TaskNotFound, AmbiguousTask: a reference does not mean exactly one archived task.
@@ -351,16 +354,16 @@ class TaskRepository:
             again = self._read(select(Task).where(references.has_id(missing)))
             restored |= {task.id: task for task in again}
         if len(restored) < len(ids):
-            raise DatabaseFault("The tasks were not brought back.")
+            raise DatabaseFault("The database did not restore all the tasks.")
         return [restored[id_] for id_ in ids]
 
     def delete(self, refs: Sequence[TaskRef]) -> list[Task]:
-        """Delete every task for good, or none; from the trash as well. Their numbers stay used.
+        """Delete every task for good, or none, also from the trash. Their numbers stay used.
 
         Raises:
             TaskNotFound, AmbiguousTask: a reference does not mean exactly one task.
-            DatabaseUnreachable: the answer was lost, and the tasks are gone by now: what they
-                were cannot be told any more.
+            DatabaseUnreachable: the answer was lost and the tasks are gone, so that they cannot
+                be returned.
         """
         if not refs:
             return []
@@ -375,13 +378,13 @@ class TaskRepository:
         deleted = self._database.run(work, writes=True)
         if not deleted and tries > 1:
             raise DatabaseUnreachable(
-                "The connection was cut while deleting; it seems to be done.",
+                "The connection was lost while deleting. The tasks seem to be deleted.",
                 reason="seems_deleted",
             )
         return self._required(refs, deleted, from_trash=True)
 
     def stats(self, today: date, days: int, time_zone: str) -> Stats:
-        """The figures for `days` days up to `today`, days being those of the time zone.
+        """The statistics of `days` days up to `today`, in the time zone.
 
         Raises:
             InvalidInput: `days` is not from 1 to `MAX_STATS_DAYS`.
@@ -406,7 +409,7 @@ class TaskRepository:
         return TaskPage(tasks[:limit], len(tasks) if total is None else total)
 
     def _require_start(self, query: TaskQuery, found: Sequence[object]) -> None:
-        """Tell the end of the list from a page that follows no task."""
+        """If the page is empty, check that `query.after` means a task."""
         if not found and query.after is not None:
             of = statements.source_of(query)
             after = [query.after]
@@ -430,7 +433,7 @@ class TaskRepository:
         return ChangedTasks(tasks, changed.unchanged)
 
     def _change(self, statement: Any) -> ChangedTasks:
-        """Run an update that returns tasks and the present moment, which it stamps on a change."""
+        """Run an update that returns each task and `now()`, to which a change sets `updated_at`."""
         tries = 0
 
         def work(session: Session) -> list[Any]:
@@ -439,7 +442,7 @@ class TaskRepository:
             return list(session.execute(statement, execution_options=_NO_SYNC))
 
         rows = self._database.run(work, writes=True)
-        # After a cut, a task may be so already because of our own first try.
+        # After a lost connection, our own first try may have made the change.
         unchanged = [task.id for task, now in rows if tries == 1 and task.updated_at != now]
         return ChangedTasks((task for task, _ in rows), frozenset(unchanged))
 
@@ -457,7 +460,7 @@ class TaskRepository:
         return references.in_order(refs, tasks)
 
     def _explain(self, refs: Sequence[TaskRef], *, from_trash: bool = False) -> None:
-        """Find out why nothing was changed, and raise it. The only second query there is."""
+        """Raise why nothing was changed. This takes a second round trip."""
         self.get(refs, from_trash=from_trash)
 
 

@@ -1,6 +1,6 @@
-"""The statements on tasks, as SQLAlchemy builds them. Nothing here sends one.
+"""Builds the SQL statements on tasks. It does not send them.
 
-No statement names a user: row-level security leaves the tasks of the one who is logged in.
+No statement names a user: row-level security limits it to the tasks of the logged-in user.
 """
 
 from __future__ import annotations
@@ -42,17 +42,17 @@ from todo_cli.values import (
 )
 
 PAGE_BYTES = 4 * 1024 * 1024
-"""A page of texts ends after so many bytes of titles and descriptions (a description may have
-80,000): with `repository.PAGE_TASKS`, some 20 MiB of memory at most."""
+"""A page of texts ends after so many bytes of titles and descriptions. A description may have
+80,000. With `repository.PAGE_TASKS`, a page takes some 20 MiB of memory at most."""
 
 MAX_SUGGESTIONS = 100
-"""How many tasks a shell is offered at most."""
+"""How many tasks are suggested for completion."""
 
 MAX_TITLES_SEARCHED = 20_000
-"""How many tasks, newest first, are searched for a title that a shell is offered."""
+"""How many of the newest tasks are searched to complete a title."""
 
 TaskWriter = Callable[[sa.FromClause], sa.ColumnElement[str]]
-"""Makes the text of a task from its columns, in the database."""
+"""Builds the expression for a task's text from its columns."""
 
 _NOT_IN_TRASH = col(Task.deleted_at).is_(None)
 
@@ -62,10 +62,10 @@ _RESTORE_ARCHIVED = sa.text("select * from todo_auth.restore_archived(:ids)").bi
 
 
 def flip(before: Sequence[Task]) -> sa.Executable:
-    """Flip all of the tasks, if each is still as it was read; else none."""
+    """Flip all the tasks if none has changed since it was read, else none."""
     seen = sorted(before, key=id_of)
     locked = locked_tasks(has_id([task.id for task in seen]))
-    # One comparison of two lists: a join would be by nested loops where there are no statistics.
+    # Not a join: without table statistics the planner would use nested loops.
     seen_at = sa.bindparam(
         None, [task.updated_at for task in seen], ARRAY(sa.DateTime(timezone=True))
     )
@@ -82,9 +82,9 @@ def flip(before: Sequence[Task]) -> sa.Executable:
 
 
 def pattern_statements(*, number: int) -> list[tuple[str, sa.Executable]]:
-    """The seven query patterns, as the methods above send them, on the task of that number.
+    """The query patterns as the repository sends them, on the task with that number.
 
-    For whoever wants their plans. The page that follows is a pattern of its own here.
+    For reading their plans. The next page is a pattern too.
     """
     ref = TaskRef(str(number), number=number)
     everything = TaskQuery(state=TaskState.ALL, limit=DEFAULT_LIMIT)
@@ -104,10 +104,10 @@ def pattern_statements(*, number: int) -> list[tuple[str, sa.Executable]]:
 def insert_once(
     ids: list[UUID], titles: list[str], descriptions: list[str | None]
 ) -> sa.Executable:
-    """Insert what is not there yet, and answer all of it.
+    """Insert the tasks that do not exist yet, and return all of them.
 
-    What is there is left out before the insert's own conflict rule, so that a repeated try fires
-    no trigger for it.
+    Existing tasks are left out before ON CONFLICT sees them, so that a repeated try fires no
+    trigger for them.
     """
     draft = rows_of(
         "draft",
@@ -119,7 +119,7 @@ def insert_once(
     present = sa.select(TASKS.c.id).where(has_id(ids)).cte("present")
     missing = (
         sa.select(draft.c.id, draft.c.title, draft.c.description)
-        # Not `not exists`: that would be a join, by nested loops where there are no statistics.
+        # Not NOT EXISTS: that is a join, and without statistics the planner uses nested loops.
         .where(draft.c.id.not_in(sa.select(present.c.id)))
         .order_by(draft.c.position)
     )
@@ -160,12 +160,12 @@ def restore_archived(ids: Sequence[UUID]) -> sa.Executable:
 
 
 def source_of(query: TaskQuery) -> Any:
-    """Where the tasks of a query are kept."""
+    """The table of the query's tasks."""
     return ARCHIVED if query.state is TaskState.ARCHIVED else Task
 
 
 def _conditions(query: TaskQuery, of: Any) -> list[sa.ColumnElement[bool]]:
-    """What the columns of the query's tasks must be."""
+    """The conditions of the query, on the columns of `of`."""
     is_kept = col(of.deleted_at).is_(None)
     states: dict[TaskState, list[sa.ColumnElement[bool]]] = {
         TaskState.PENDING: [is_kept, sa.not_(col(of.completed))],
@@ -184,7 +184,7 @@ def _conditions(query: TaskQuery, of: Any) -> list[sa.ColumnElement[bool]]:
 
 
 def _sort_columns(sort: SortKey, of: Any) -> list[Any]:
-    """The columns of the order; the number makes it total. Numbers ascend with creation."""
+    """The columns to sort by. The number makes the order total, and ascends with creation."""
     first: dict[SortKey, list[Any]] = {
         SortKey.CREATED: [],
         SortKey.UPDATED: [col(of.updated_at)],
@@ -206,7 +206,7 @@ def _is_descending(query: TaskQuery) -> bool:
 
 
 def page(query: TaskQuery, *, following: int | None = None) -> sa.Select[Any]:
-    """A page; in order of creation, the one that follows the number, where one is given."""
+    """A page. With `following`, the page after that number, in order of creation."""
     of = source_of(query)
     page = sa.select(of).where(*_conditions(query, of))
     if following is not None:
@@ -221,14 +221,14 @@ def page(query: TaskQuery, *, following: int | None = None) -> sa.Select[Any]:
 
 
 def page_with_total(query: TaskQuery, limit: int) -> sa.Select[Any]:
-    """The page, and beside each task the count of all, NULL where the page holds them all.
+    """The page, with the count of all tasks beside each, or NULL if the page has them all.
 
-    One row more than the limit is taken to know. The count is a sub-select inside CASE: it is
-    evaluated only where it is needed.
+    One row more than the limit tells whether there are more. The count is a sub-select in CASE, so
+    that PostgreSQL evaluates it only if it is needed.
     """
     rows = page(replace(query, limit=limit + 1)).cte("page")
     task = aliased(Task, rows, adapt_on_names=True)
-    most = sa.literal(limit, sa.BigInteger)  # beside a count it would be taken for an integer
+    most = sa.literal(limit, sa.BigInteger)  # beside a count, its type would be integer
     is_cut = sa.select(sa.func.count() > most).select_from(rows).scalar_subquery()
     of = source_of(query)
     counted = sa.select(sa.func.count()).select_from(of).where(*_conditions(query, of))
@@ -241,7 +241,7 @@ def page_with_total(query: TaskQuery, limit: int) -> sa.Select[Any]:
 
 
 def numbered(digits: str, state: TaskState, excluded: Sequence[int]) -> sa.Select[tuple[int, str]]:
-    """The tasks of each range of numbers, by the index, and of none more than can be shown."""
+    """The tasks of each range of numbers, from the index. Each range is limited."""
     of = source_of(TaskQuery(state=state))
     ranges = number_ranges(digits)
     span = (
@@ -281,7 +281,7 @@ def _suggestions(of: Any, state: TaskState, excluded: Sequence[int]) -> sa.Selec
 def texts(
     query: TaskQuery, size: int, write: TaskWriter, *, following: int | None = None
 ) -> sa.Select[Any]:
-    """A page of texts; where `following` is given, in order of creation, what comes after it."""
+    """A page of texts. With `following`, the page after that number, in order of creation."""
     limit = size if query.limit is None else min(size, query.limit)
     selected = page(replace(query, limit=limit), following=following).subquery("page")
     texts = _bounded_texts(selected, lambda columns: _order(query, columns), write)
@@ -289,9 +289,9 @@ def texts(
 
 
 def texts_of(numbers: list[int], query: TaskQuery, write: TaskWriter) -> sa.Select[Any]:
-    """The texts of the tasks with these numbers, in their order; of those that still fit.
+    """The texts of the tasks with these numbers, in this order, if the query still includes them.
 
-    OFFSET 0 keeps the sub-select one of its own, in which nothing but the index of numbers helps.
+    OFFSET 0 keeps the planner from merging the sub-select, so that it uses the index of numbers.
     Else the planner, which does not know how many tasks the user has, may read all of them for each
     page or even for each number.
     """
@@ -314,9 +314,9 @@ def texts_of(numbers: list[int], query: TaskQuery, write: TaskWriter) -> sa.Sele
 def _bounded_texts(
     page: sa.Subquery, order: Callable[[Any], list[sa.ColumnElement[Any]]], write: TaskWriter
 ) -> sa.Select[Any]:
-    """One row: the tasks of a page, as far as `PAGE_BYTES` go, and how many the page has.
+    """One row: the numbers and texts of the page's tasks up to `PAGE_BYTES`, and their full count.
 
-    Their texts come as one: a line each, as neither a document nor a record has a line break.
+    The texts are one value, one line each: neither documents nor records have line breaks.
     """
     size = sa.func.octet_length(page.c.title) + sa.func.coalesce(
         sa.func.octet_length(page.c.description), 0
@@ -337,7 +337,7 @@ def _bounded_texts(
 
 
 def numbers(query: TaskQuery) -> sa.Select[Any]:
-    """The numbers of all tasks that fit, in their order, as one value: bigints, big-endian."""
+    """The numbers of the query's tasks, in order, as one value of big-endian bigints."""
     selected = page(query).subquery("page")
     number = sa.func.int8send(selected.c.number, type_=sa.LargeBinary)
     nothing = aggregate_order_by(sa.literal(b"", sa.LargeBinary), *_order(query, selected.c))
@@ -345,7 +345,7 @@ def numbers(query: TaskQuery) -> sa.Select[Any]:
 
 
 def after_reading(query: TaskQuery, count: int) -> TaskQuery:
-    """The query after so many tasks of it were read."""
+    """The query with its limit reduced by the tasks that were read."""
     return query if query.limit is None else replace(query, limit=max(0, query.limit - count))
 
 
@@ -362,7 +362,7 @@ def _comes_after(position: Any, query: TaskQuery) -> sa.ColumnElement[bool]:
 
 
 def _position_meant(after: TaskRef, query: TaskQuery) -> Any:
-    """Where the task meant by `after` stands: nowhere, if that is not one task."""
+    """The sort columns of the task that `after` means, or no row if that is not one task."""
     of = source_of(query)
     return (
         sa.select(*(sa.func.min(column) for column in _sort_columns(query.sort, of)))
@@ -375,8 +375,8 @@ def _position_meant(after: TaskRef, query: TaskQuery) -> Any:
 
 STATS = sa.text(
     """
-    -- One pass counts by the quarter of an hour, of which each zone's days consist (since 1972);
-    -- to find the day of every task's instants would take as long again.
+    -- One pass counts by quarters of an hour. Since 1972 the days of every time zone consist of
+    -- them. To convert the instants of every task to a day would double the time.
     with binned as materialized (
         select
             date_bin('15 minutes', created_at, timestamptz 'epoch') as created_bin,
@@ -401,7 +401,7 @@ STATS = sa.text(
             cast(:today as date) - cast(:days as int) + 1, cast(:today as date), interval '1 day'
         ) as day
     ),
-    -- Days in a row share the same distance to their rank. A streak may end yesterday:
+    -- Consecutive days have the same distance to their rank. A streak may end yesterday, since
     -- today is not over.
     streak as (
         select count(*) as days, max(day) as last_day
@@ -441,4 +441,4 @@ STATS = sa.text(
     from binned where created_bin is not null
     """
 )
-"""The whole of `todo stats`. Parameters: `today` (date), `days`, `time_zone` (its IANA name)."""
+"""All the statistics. Parameters: `today` (date), `days`, `time_zone` (its IANA name)."""
