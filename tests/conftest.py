@@ -28,6 +28,7 @@ from tests.support.people import Person, sign_up
 from tests.support.streams import Result as Result
 from tests.support.streams import run_here
 from todo_cli.admin import migrate
+from todo_cli.agent import client
 from todo_cli.database import embedded
 from todo_cli.database.embedded import EmbeddedServer
 from todo_cli.database.embedded.programs import VARIABLE
@@ -274,7 +275,11 @@ def _typed_by(alice: Person, database_url: str, run: Callable[..., Result]) -> C
 
 
 class _RunByAgent:
-    """The same by a client process and the agent; what the agent hands back, the process does."""
+    """The same by a client process and the agent.
+
+    What such a process does itself, and what cannot be typed, is done in this process: to start
+    another one for it tells no more. `tests/places` starts a process for every command.
+    """
 
     def __init__(self, request: pytest.FixtureRequest) -> None:
         self._home: AgentHome = request.getfixturevalue("agent_home")
@@ -282,7 +287,8 @@ class _RunByAgent:
     def __call__(
         self, words: Sequence[str], stdin: bytes, columns: int | None, environ: dict[str, str]
     ) -> Result:
-        if not _can_be_typed([*words, *environ.values()]):
+        is_clients_own = any(word in client.OWN_PROCESS for word in words[:1])
+        if is_clients_own or not _can_be_typed([*words, *environ.values()]):
             return run_here(words, stdin, columns, environ)
         here = {name: os.environ[name] for name in ("VISUAL", "EDITOR") if name in os.environ}
         answer = self._home.todo(

@@ -26,6 +26,12 @@ from todo_cli.errors import DatabaseUnreachable, Refused
 
 
 @pytest.fixture
+def cli(cli_here: Cli) -> Cli:
+    """In this process alone: no agent answers a `todo db` command."""
+    return cli_here
+
+
+@pytest.fixture
 def dump(tmp_path: Path) -> Path:
     return tmp_path / "a dump.pg"
 

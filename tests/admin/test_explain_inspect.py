@@ -19,6 +19,12 @@ ORDINARY = "plain_reader"
 
 
 @pytest.fixture
+def cli(cli_here: Cli) -> Cli:
+    """In this process alone: no agent answers a `todo db` command."""
+    return cli_here
+
+
+@pytest.fixture
 def ordinary_url(postgres: Postgres, database_url: str) -> Iterator[str]:
     postgres.execute(f"create role {ORDINARY} login in role todo_app")
     yield database_url.replace(f"{postgres.user}@", f"{ORDINARY}@")

@@ -35,6 +35,12 @@ PATIENT = Limits(connect_milliseconds=60_000, query_milliseconds=60_000, connect
 FASTEST = dict.fromkeys(Limits().targets, 60_000.0)
 
 
+@pytest.fixture
+def cli(cli_here: Cli) -> Cli:
+    """In this process alone: no agent answers a `todo db` command."""
+    return cli_here
+
+
 def troubles(url: str, *, data_dir: Path | None = None, **limits: Any) -> dict[str, str]:
     """The checks that are not ok, and how they stand."""
     held = replace(PATIENT, targets=FASTEST)

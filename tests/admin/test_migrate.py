@@ -25,6 +25,12 @@ REPOSITORY = Path(__file__).parents[2]
 NEWEST = "ix_tasks_user_id_number_pending"
 
 
+@pytest.fixture
+def cli(cli_here: Cli) -> Cli:
+    """In this process alone: no agent answers a `todo db` command."""
+    return cli_here
+
+
 def scalar(url: str, statement: str) -> object:
     with psycopg.connect(url, autocommit=True) as connection:
         row = connection.execute(statement.encode()).fetchone()

@@ -5,11 +5,18 @@ from __future__ import annotations
 import json
 
 import psycopg
+import pytest
 
 from tests.admin.test_migrate import catalog
 from tests.conftest import Cli, Postgres
 from todo_cli.admin.connect import connected
 from todo_cli.admin.schema import Schema
+
+
+@pytest.fixture
+def cli(cli_here: Cli) -> Cli:
+    """In this process alone: no agent answers a `todo db` command."""
+    return cli_here
 
 
 def read(url: str) -> Schema:

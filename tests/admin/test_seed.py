@@ -22,6 +22,12 @@ select md5(string_agg(t::text, '|' order by id)) from (
 """
 
 
+@pytest.fixture
+def cli(cli_here: Cli) -> Cli:
+    """In this process alone: no agent answers a `todo db` command."""
+    return cli_here
+
+
 def rows(url: str, statement: str) -> list[tuple[Any, ...]]:
     with psycopg.connect(url, autocommit=True) as connection:
         return connection.execute(statement.encode()).fetchall()

@@ -13,6 +13,12 @@ POOLED = (
 )
 
 
+@pytest.fixture
+def cli(cli_here: Cli) -> Cli:
+    """In this process alone: no agent answers a `todo db` command."""
+    return cli_here
+
+
 def test_the_unpooled_variables_go_before_the_others_and_the_option_before_all() -> None:
     environ = {
         name: f"postgresql://h/{name.lower()}"

@@ -145,6 +145,7 @@ class TestPeoplesCommands:
             "Error: The database's schema is missing or behind.\nhint: Run: todo db upgrade\n"
         )
         assert (neon.pooled.stats.connections, neon.pooled.stats.round_trips) == (1, 1)
+        assert revision_of(neon, database) == revision
 
     def test_work_with_a_schema_that_only_added(
         self, neon: Neon, neon_database: str, cli: Cli, erin: Person
