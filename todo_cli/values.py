@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from enum import Enum, StrEnum
+from enum import Enum, IntEnum, StrEnum
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -46,6 +46,14 @@ class TaskState(StrEnum):
     ALL = "all"
     TRASH = "trash"
     ARCHIVED = "archived"
+
+
+class Priority(IntEnum):
+    """How important a task is, as the database keeps it: a smaller number is more important."""
+
+    HIGH = 1
+    MEDIUM = 2
+    LOW = 3
 
 
 class SortKey(StrEnum):
@@ -337,13 +345,13 @@ def clean_description(text: str) -> str | None:
     return description if description.strip() else None
 
 
-def clean_search(text: str) -> str:
-    """A search text that PostgreSQL accepts.
+def clean_search(text: str, what: str = "search text") -> str:
+    """A text to search for, or a filter, that PostgreSQL accepts.
 
     Raises:
         InvalidInput: it has control characters, or is not valid UTF-8.
     """
-    _refuse_unprintable(text, "search text")
+    _refuse_unprintable(text, what)
     return text
 
 

@@ -1,0 +1,64 @@
+"""Filters: the words after `todo list`, or one string, become a tree of conditions on a task.
+
+The grammar, where a field and its value, a tag, or a text is one term:
+
+    filter = or
+    or     = and { "or" and }
+    and    = not { [ "and" ] not }
+    not    = [ "not" ] not | "(" or ")" | term
+    term   = field ":" value | "@" tag | text | '"' text '"'
+    value  = item { "," item }        of an item, `none` and `any` have a meaning of their own
+    item   = [ day ] ".." [ day ] | text | '"' text '"'
+
+Pure: no database, no clock. Days are read by a function that the caller gives.
+"""
+
+from todo_cli.filters.parser import MAX_LENGTH, MAX_LEVELS, parse, parse_text
+from todo_cli.filters.terms import TIME_IN_FILTER, ReadDay
+from todo_cli.filters.tree import (
+    And,
+    Days,
+    Filter,
+    Has,
+    InProjects,
+    Is,
+    Not,
+    Numbers,
+    Or,
+    Priorities,
+    Span,
+    Tags,
+    Text,
+    required,
+    terms_of,
+    to_text,
+)
+from todo_cli.filters.vocabulary import Field, Part, State
+
+__all__ = [
+    "MAX_LENGTH",
+    "MAX_LEVELS",
+    "TIME_IN_FILTER",
+    "And",
+    "Days",
+    "Field",
+    "Filter",
+    "Has",
+    "InProjects",
+    "Is",
+    "Not",
+    "Numbers",
+    "Or",
+    "Part",
+    "Priorities",
+    "ReadDay",
+    "Span",
+    "State",
+    "Tags",
+    "Text",
+    "parse",
+    "parse_text",
+    "required",
+    "terms_of",
+    "to_text",
+]
