@@ -175,10 +175,7 @@ class Renderer:
         self._stdout.writelines(f"{task_record(task)}\n" for task in tasks)
 
     def page(self, page: TaskPage, query: TaskQuery) -> None:
-        """A table of tasks, and how many there are in all where it is cut."""
-        if not page.tasks:
-            self.note(_nothing_found(query))
-            return
+        """A table of tasks, and their total if the table does not show all."""
         styled = _has_colour(self._stdout, self._environ)
         width = terminal_width(self._stdout, self._environ)
         lines = list(self._table(page.tasks, query, width, styled=styled))
@@ -528,20 +525,6 @@ def _chart(days: Sequence[DayCount], width: int, max_rows: int) -> Table:
             f"{completed:,}" if completed else "",
         )
     return table
-
-
-def _nothing_found(query: TaskQuery) -> str:
-    if query.after is not None:
-        return "No more tasks."
-    if query.search:
-        return "No tasks match."
-    return {
-        TaskState.PENDING: "Nothing to do. Add a task with: todo add TITLE",
-        TaskState.DONE: "Nothing is done yet.",
-        TaskState.ALL: "No tasks yet. Add one with: todo add TITLE",
-        TaskState.TRASH: "The trash is empty.",
-        TaskState.ARCHIVED: "The archive is empty.",
-    }[query.state]
 
 
 def _time_heading(query: TaskQuery) -> str:

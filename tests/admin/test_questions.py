@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.conftest import Cli
+from todo_cli.admin import seed
+from todo_cli.admin.connect import telling_if_interrupted
 
 QUIET = {"NO_COLOR": "1"}
 
@@ -45,3 +47,19 @@ def test_the_question_says_how_much_would_be_gone(cli_here: Cli) -> None:
     assert "tasks of everybody's trash, older than 30d, for good? [y/N] " in asked.stderr
     asked = cli_here("db", "downgrade", "0004", columns=80, stdin="n\n", environ=QUIET)
     assert "Go back to 0004? [y/N] " in asked.stderr
+
+
+def test_an_interrupted_seed_says_how_to_delete_what_it_made(
+    cli_here: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        with telling_if_interrupted(lambda: "7 tasks were made and stay."):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(seed, "seed", interrupted)
+    result = cli_here("db", "seed")
+    assert result.exit_code == 130
+    assert result.stderr.splitlines()[-2:] == [
+        "7 tasks were made and stay.",
+        "hint: Delete them with: todo db cleanup",
+    ]

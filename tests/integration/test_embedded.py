@@ -17,6 +17,7 @@ import psycopg
 import pytest
 
 from tests.support.server import wheel_programs
+from todo_cli.commands.hints import hint_of
 from todo_cli.database.embedded import EmbeddedServer, files, processes, runner
 from todo_cli.database.embedded import server as server_module
 from todo_cli.database.embedded.programs import MAJOR
@@ -512,10 +513,10 @@ def test_another_major_version_is_refused_and_untouched(
     with pytest.raises(EmbeddedServerError) as caught:
         server.start()
     assert caught.value.message == (
-        "Your tasks were made by PostgreSQL 16, and cannot be read by PostgreSQL 18, which is here."
+        "PostgreSQL 16 stored your tasks. The installed PostgreSQL 18 cannot read them."
     )
-    assert "TODO_POSTGRES" in (caught.value.hint or "")
-    assert "todo db backup" in (caught.value.hint or "")
+    hint = hint_of(caught.value, command="todo list") or ""
+    assert "programs of PostgreSQL 16" in hint and "todo db backup" in hint
     assert listing(folder) == before
 
 

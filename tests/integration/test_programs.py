@@ -81,7 +81,7 @@ def test_a_cluster_of_an_older_version_needs_its_own_programs(home: AgentHome) -
         answer = home.todo(*words, environ=only_the_wheel)
         assert (answer.exit_code, answer.stdout) == (3, "")
         first, hint = answer.stderr.splitlines()
-        assert f"by PostgreSQL {major}" in first and "by PostgreSQL 18" in first
+        assert f"PostgreSQL {major} stored" in first and "installed PostgreSQL 18" in first
         assert "TODO_POSTGRES" in hint and "todo db backup" in hint
     beside = {"PATH": f"{programs}:/usr/bin:/bin", "TODO_AGENT": "0"}
     assert home.todo("add", "-q", "two", environ=beside).stdout == "2\n"

@@ -24,9 +24,11 @@ from todo_cli.database.retry import retry
 from todo_cli.errors import DatabaseUnreachable, Refused, RuleViolated, SchemaBehind
 
 APPLICATION_NAME = "todo db"
-OWNER_HINT = "Use the URL of the role that ran: todo db upgrade"
 NO_SESSION = "This needs a session of its own, and a connection pooler stands before the server."
 NO_SESSION_HINT = "Give the server's own address: --database-url, or TODO_DATABASE_URL_UNPOOLED"
+
+NOT_OWNER = "not_owner"
+"""The reason of an error that the owner of the tables would not get."""
 
 MAINTENANCE = {"todo.maintenance": "on"}
 """The setting by which an owner whom row-level security binds sees every row (migration 0007)."""
@@ -101,7 +103,8 @@ def connected(
     except faults.TransientFault as fault:
         raise fault.final from fault
     except RuleViolated as error:
-        error.hint = error.hint or OWNER_HINT
+        if error.hint is None and error.reason is None:
+            error.reason = NOT_OWNER
         raise
 
 
@@ -228,7 +231,7 @@ def require_full_sight(connection: Connection) -> None:
     if not row[0]:
         raise RuleViolated(
             "This role does not own the tables, and row-level security hides tasks from it.",
-            hint=OWNER_HINT,
+            reason=NOT_OWNER,
         )
 
 

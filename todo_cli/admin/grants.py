@@ -70,10 +70,7 @@ def grant(url: str, name: str, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECON
     with connected(url, timeout_seconds=timeout_seconds) as connection, connection.transaction():
         exists, _ = _state(connection, name)
         if exists:
-            raise RoleRefused(
-                f"There is a role {name} already.",
-                hint=f"Choose another name, or take it away: todo db grant {name} --revoke",
-            )
+            raise RoleRefused(f"The role {name} already exists.", reason="role_exists", name=name)
         _make(connection, name, _as_sent(connection, url, name, password))
     return _url_for(url, name, password)
 
@@ -95,10 +92,7 @@ def revoke(url: str, name: str, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECO
             exists, is_ours = _state(connection, name)
             (oid,) = connection.execute(_OID, {"name": name}).fetchone() or (None,)
         if not exists or not is_ours:
-            raise RoleRefused(
-                f"There is no role {name} that todo db grant made.",
-                hint="See them with: todo db grants",
-            )
+            raise RoleRefused(f"There is no role {name} for people.", reason="no_such_role")
         role, app = sql.Identifier(name), sql.Identifier(APP_ROLE)
         is_superuser = connection.info.parameter_status("is_superuser") == "on"
         with connection.transaction():
@@ -175,8 +169,7 @@ def _state(connection: Connection, name: str) -> tuple[bool, bool]:
 def _check(name: str) -> None:
     if not _NAME.fullmatch(name) or name.startswith("pg_") or name == APP_ROLE:
         raise InvalidInput(
-            "That cannot be the name of a role for people.",
-            hint="Small letters, digits and underscores; for example: todo db grant ada",
+            "That cannot be the name of a role for people.", reason="invalid_role_name"
         )
 
 

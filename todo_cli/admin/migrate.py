@@ -357,8 +357,7 @@ def _sentences() -> Iterator[None]:
     except (CommandError, RevisionError) as error:
         raise Refused(
             f"The migrations cannot do that: {error}.".replace("..", "."),
-            hint="See the revisions with: todo db status. A newer program may have made this "
-            "database.",
+            reason="impossible_migration",
         ) from error
 
 

@@ -19,7 +19,6 @@ from uuid import UUID
 from todo_cli.admin.bulk import Progress
 from todo_cli.admin.connect import (
     MAINTENANCE,
-    OWNER_HINT,
     Connection,
     maintaining,
     notice_interruptions,
@@ -144,8 +143,8 @@ class _Tasks:
         if hidden:
             raise Refused(
                 f"Row-level security hides rows of {', '.join(hidden)}, which refer to tasks.",
-                hint=f"Give the tables' owner a policy on it, as tasks_maintenance on tasks. "
-                f"{OWNER_HINT}",
+                hint="Give the tables' owner a policy on it, as tasks_maintenance on tasks, and "
+                "connect as the owner.",
             )
         return cls(", ".join(columns), " or ".join(referring) or "false")
 

@@ -195,9 +195,7 @@ def _seed_beside_people(
         people = _make_people(connection, users, random_seed)
     batches = _batches(connection, tasks, people, LIVE_BATCH)
     made = 0
-    with telling_if_interrupted(
-        lambda: f"{made:,} tasks were made and stay. Remove them with: todo db cleanup"
-    ):
+    with telling_if_interrupted(lambda: f"{made:,} tasks were made and stay."):
         while made < tasks:
             with maintaining(connection):
                 done = next(batches, tasks)
@@ -330,7 +328,7 @@ insert into tasks (
     deleted_at
 )
 select
-    -- A key as `todo add` makes them: milliseconds (11 digits until 2527), version 7, chance.
+    -- A key like those of `ids`: milliseconds (11 digits until 2527), version 7, random bits.
     (
         '0' || to_hex((date_part('epoch', created_at) * 1000)::bigint)
         || to_hex(28672 + ((h >> 40) & 4095))

@@ -231,9 +231,14 @@ def seed(
 
     run = current_run(ctx)
     with _connected(run) as connection, run.database_render.progress("Seeding") as progress:
-        made = seeding.seed(
-            connection, users=users, tasks=tasks, random_seed=random_seed, progress=progress
-        )
+        try:
+            made = seeding.seed(
+                connection, users=users, tasks=tasks, random_seed=random_seed, progress=progress
+            )
+        except KeyboardInterrupt as interruption:
+            if hasattr(interruption, "__notes__"):
+                interruption.add_note("hint: Delete them with: todo db cleanup")
+            raise
     run.database_render.facts(
         {
             "users": made.users,
@@ -447,9 +452,8 @@ def health(
       todo db health
       todo db health --wait 60 --json
     """
-    from dataclasses import asdict
-
     from todo_cli.admin.health import CheckStatus, examine
+    from todo_cli.commands.hints import hint_of_check
 
     run = current_run(ctx)
     target = named_target(run)
@@ -459,7 +463,9 @@ def health(
         wait_seconds=wait,
         data_dir=run.settings.data_dir if target.is_embedded else None,
     )
-    checks = [asdict(check) for check in found.checks]
+    checks = [vars(check) | {"hint": hint_of_check(check)} for check in found.checks]
+    for check in checks:
+        del check["reason"]
     run.database_render.health(str(found.status), target.label, checks)
     if found.status is CheckStatus.FAIL:
         raise typer.Exit(1)

@@ -1,12 +1,18 @@
-"""What to type next after an error: the command line's answer to an error's code.
+"""What to type next: hints of the command line by the reason or code of an error or a check.
 
-An error carries a hint of its own only where it names no command; every other front end says its
-own. The wording may change, the codes may not.
+The modules below give hints that name no command, so that other front ends can use them. The
+wording here may change. Codes and reasons may not.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from todo_cli.errors import ExitCode, TodoError
+from todo_cli.values import TaskQuery, TaskState
+
+if TYPE_CHECKING:
+    from todo_cli.admin.health import Check
 
 HINTS = {
     # By reason, where one code has several.
@@ -22,6 +28,31 @@ HINTS = {
     "invalid_address": "For example: --email you@example.org",
     "empty_name": 'For example: --name "Ada Lovelace"',
     "unexpected_answer": "Look for damage with: todo db health",
+    "not_owner": "Use the URL of the role that ran: todo db upgrade",
+    "role_exists": "Choose another name, or delete the role: todo db grant {name} --revoke",
+    "no_such_role": "See the roles with: todo db grants",
+    "invalid_role_name": "Use small letters, digits and underscores, such as: todo db grant ada",
+    "impossible_migration": (
+        "See the revisions with: todo db status. A newer program may have made this database."
+    ),
+    "storage_full": (
+        "Delete tasks that are not needed (todo db purge, todo db archive), or raise the Neon plan."
+    ),
+    "other_server_version": (
+        "Set TODO_POSTGRES to the folder of the programs of PostgreSQL {version}. To move the "
+        "tasks, back them up with these programs (todo db backup FILE), unset TODO_POSTGRES, and "
+        "restore them in a new TODO_DATA_DIR (todo db restore FILE)."
+    ),
+    "locked": "See who holds the lock with: todo db inspect locks",
+    # By the reason of a check of `todo db health`.
+    "upgrade_repairs": "Bring it back with: todo db upgrade",
+    "see_pending": "See what is pending: todo db status",
+    "see_schema": "See the schema with: todo db schema --format sql",
+    "see_plans": "See the plans with: todo db explain --plans",
+    "seeded_data": "Delete it with: todo db cleanup",
+    "inspect_tables": "See which tables autovacuum does not finish: todo db inspect tables",
+    "inspect_long_running": "See the statement with: todo db inspect long-running",
+    "inspect_connections": "See the connection with: todo db inspect connections",
     # By code.
     "task_not_found": "See the numbers with: todo list --all",
     "task_ambiguous": "Give the number of the one you mean.",
@@ -65,3 +96,24 @@ def hint_of(error: TodoError, *, command: str) -> str | None:
         login = command if command == "todo register" else "todo login"
         return template.format(login=login, **error.data)
     return f"See: {command} --help" if error.exit_code == ExitCode.USAGE else None
+
+
+def hint_of_check(check: Check) -> str | None:
+    """What to do about a check's finding: its own hint, then the command line's."""
+    hints = [check.hint, HINTS[check.reason] if check.reason else None]
+    return "; ".join(filter(None, hints)) or None
+
+
+def nothing_found(query: TaskQuery) -> str:
+    """The sentence for an empty list."""
+    if query.after is not None:
+        return "No more tasks."
+    if query.search:
+        return "No tasks match."
+    return {
+        TaskState.PENDING: "Nothing to do. Add a task with: todo add TITLE",
+        TaskState.DONE: "Nothing is done yet.",
+        TaskState.ALL: "No tasks yet. Add one with: todo add TITLE",
+        TaskState.TRASH: "The trash is empty.",
+        TaskState.ARCHIVED: "The archive is empty.",
+    }[query.state]

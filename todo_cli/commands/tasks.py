@@ -161,9 +161,19 @@ def show_list(
     elif run.render.is_terminal:
         if default_limit:
             query = query.with_limit(DEFAULT_LIMIT)
-        run.render.page(run.workspace.tasks.page(query, with_total=True), query)
+        _show_page(run, query)
     else:
         run.render.lines(run.workspace.tasks.records(query))
+
+
+def _show_page(run: Run, query: TaskQuery) -> None:
+    page = run.workspace.tasks.page(query, with_total=True)
+    if page.tasks:
+        run.render.page(page, query)
+        return
+    from todo_cli.commands.hints import nothing_found
+
+    run.render.note(nothing_found(query))
 
 
 @commands.command()

@@ -60,6 +60,7 @@ class Fault:
     error: type[TodoError]
     message: str
     hint: str | None = None
+    reason: str | None = None
     is_unreached: bool = False
 
 
@@ -257,7 +258,7 @@ BY_TEXT: dict[str, Fault] = {
         Retry.NEVER,
         DatabaseFault,
         "The database's storage is full.",
-        "Delete what is not needed (todo db purge, todo db archive), or raise the Neon plan.",
+        reason="storage_full",
     ),
     # Retried slowly.
     "too many connections attempts": _BUSY,
@@ -331,7 +332,7 @@ BY_SQLSTATE: dict[str, Fault] = {
         Retry.SOON,
         DatabaseFault,
         "Somebody holds a lock that this has to wait for.",
-        "See who with: todo db inspect locks",
+        reason="locked",
     ),
     "26000": _STALE_PLAN,
     "42P05": _STALE_PLAN,
@@ -381,7 +382,7 @@ def translated() -> Iterator[None]:
 def translation(error: BaseException | None) -> Exception:
     """The `TodoError` or `TransientFault` for a driver's error."""
     fault = _fault_of(error)
-    final = fault.error(fault.message, hint=fault.hint)
+    final = fault.error(fault.message, hint=fault.hint, reason=fault.reason)
     if fault.retry is Retry.NEVER:
         return final
     return TransientFault(final, fault.retry, is_unreached=fault.is_unreached)

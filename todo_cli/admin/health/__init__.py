@@ -1,7 +1,7 @@
-"""Is this database fit for use? Each check with a value, a limit and what to do about it.
+"""Checks whether a database is fit for use. Each check has a value, a limit and a hint.
 
-Facts are gathered in a few statements, each a round trip, and judged afterwards without the
-database, in a transaction that can only read. `check.py` says how a check is added.
+A few statements gather the facts, in a read-only transaction. Each is one round trip. The facts are
+judged without the database. `check.py` describes how to add a check.
 """
 
 from __future__ import annotations
@@ -62,10 +62,10 @@ def examine(
     wait_seconds: float = 0.0,
     data_dir: Path | None = None,
 ) -> Health:
-    """Look at a database. `data_dir` is where it lies, if it is the embedded one.
+    """Check a database. `data_dir` is the data folder of the embedded database, else None.
 
     Raises:
-        DatabaseUnreachable: it did not answer, not within `wait_seconds` either.
+        DatabaseUnreachable: the database did not answer within `wait_seconds`.
     """
     held = limits or Limits()
     with ExitStack() as stack:
@@ -89,7 +89,7 @@ def examine(
             checks += DATA.judge(facts)
             checks += pattern_checks(connection, facts["busiest"], held)
         except SchemaBehind:
-            pass  # the check of the migrations has said so
+            pass  # the check of the migrations reports it
         except psycopg.errors.InsufficientPrivilege:
             checks.append(sees_less())
         except psycopg.errors.LockNotAvailable:
@@ -99,7 +99,7 @@ def examine(
 
 @contextmanager
 def _reading(connection: Connection) -> Iterator[None]:
-    """A transaction that can change nothing, in which a bound owner sees every task."""
+    """A read-only transaction in which the owner sees every task."""
     with connection.transaction():
         connection.set_locally(transaction_read_only="on", **MAINTENANCE)
         yield
@@ -115,7 +115,7 @@ _LOCKED = Check(
     None,
     False,
     f"Somebody has locked a table for more than {LOCK_SECONDS} s; some checks were left out.",
-    "See who with: todo db inspect locks",
+    reason="locked",
 )
 
 _HAS_SCHEMA: LiteralString = """
@@ -125,10 +125,10 @@ select to_regclass('public.alembic_version') is not null
 
 
 def schema_checks(connection: Connection, limits: Limits) -> Iterator[Check]:
-    """What the catalog says about the schema, held against what this program expects.
+    """Compare the schema in the catalog with the one that this program expects.
 
     Raises:
-        SchemaBehind: there is no schema; said after the check of the migrations.
+        SchemaBehind: there is no schema; raised after the check of the migrations.
     """
     has_schema = one(connection, _HAS_SCHEMA)
     facts = SCHEMA.ask(connection, limits) if has_schema else Facts(limits, revision=None)
@@ -140,7 +140,7 @@ def schema_checks(connection: Connection, limits: Limits) -> Iterator[Check]:
         "revision",
         SCHEMA_HEAD,
         "The schema is the newest." if at_head else "The schema is not the program's.",
-        None if at_head else "See what is pending: todo db status",
+        reason=None if at_head else "see_pending",
     )
     if not has_schema:
         raise SchemaBehind("The schema is missing.")

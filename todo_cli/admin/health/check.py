@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from todo_cli.admin.connect import OWNER_HINT, Connection, one
+from todo_cli.admin.connect import NOT_OWNER, Connection, one
 from todo_cli.admin.explain import TARGETS
 
 
@@ -26,7 +26,11 @@ OK, WARN, FAIL = CheckStatus.OK, CheckStatus.WARN, CheckStatus.FAIL
 
 @dataclass(frozen=True)
 class Check:
-    """One finding. `limit` is what `value`, in `unit`, is held against; None for neither."""
+    """One finding: `value`, in `unit`, was compared with `limit`. Each may be None.
+
+    `hint` says what to do, without naming a command. `reason` is a stable word from which a front
+    end makes its own hint.
+    """
 
     name: str
     status: CheckStatus
@@ -35,6 +39,7 @@ class Check:
     limit: Any
     message: str
     hint: str | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True)
@@ -122,7 +127,16 @@ class Subject:
 # --- how a value is held against its limit ---------------------------------------------------
 
 
-def at_most(name: str, value: float, limit: float, unit: str, what: str, hint: str) -> Check:
+def at_most(
+    name: str,
+    value: float,
+    limit: float,
+    unit: str,
+    what: str,
+    hint: str | None = None,
+    *,
+    reason: str | None = None,
+) -> Check:
     is_over = value > limit
     return Check(
         name,
@@ -132,6 +146,7 @@ def at_most(name: str, value: float, limit: float, unit: str, what: str, hint: s
         limit,
         f"{said(value, unit)} {what}.",
         hint if is_over else None,
+        reason if is_over else None,
     )
 
 
@@ -152,7 +167,15 @@ def said(value: float, unit: str) -> str:
     return f"{value:.1%}" if unit == "share" else f"{value:,} {unit}"
 
 
-def listed(name: str, wrong: list[str], what: str, hint: str, status: CheckStatus = FAIL) -> Check:
+def listed(
+    name: str,
+    wrong: list[str],
+    what: str,
+    hint: str | None = None,
+    *,
+    status: CheckStatus = FAIL,
+    reason: str | None = None,
+) -> Check:
     return Check(
         name,
         status if wrong else OK,
@@ -161,14 +184,17 @@ def listed(name: str, wrong: list[str], what: str, hint: str, status: CheckStatu
         [],
         f"{', '.join(wrong)} {what}." if wrong else "As expected.",
         hint if wrong else None,
+        reason if wrong else None,
     )
 
 
-REPAIR_HINT = "Bring it back with: todo db upgrade"
+UPGRADE_REPAIRS = "upgrade_repairs"
+"""The reason of a check for which the upgrade brings back what is missing."""
+
 SEES_ALL_HINT = "Grant it the role pg_read_all_stats."
 
 
-def sees_less(hint: str = OWNER_HINT) -> Check:
+def sees_less(hint: str | None = None) -> Check:
     return Check(
         "sight",
         WARN,
@@ -177,4 +203,5 @@ def sees_less(hint: str = OWNER_HINT) -> Check:
         True,
         "This role may not look at everything; some checks were left out.",
         hint,
+        NOT_OWNER if hint is None else None,
     )

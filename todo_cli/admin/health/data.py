@@ -1,4 +1,4 @@
-"""Checks of what is stored: dead rows, and demonstration data beside real people."""
+"""Checks of the stored rows: dead rows, and demonstration data beside real users."""
 
 from __future__ import annotations
 
@@ -55,6 +55,6 @@ def seeded_data(facts: Facts) -> Check:
         facts["seeded"] if facts["real"] else 0,
         0,
         "users",
-        "of demonstration data stand beside real ones",
-        "Remove them with: todo db cleanup",
+        "of demonstration data exist beside real ones",
+        reason="seeded_data",
     )

@@ -26,7 +26,7 @@ insert into sessions (user_id, token, expires_at) values (%s, %s, now() + interv
 def pattern_checks(
     connection: Connection, busiest: dict[str, Any] | None, limits: Limits
 ) -> Iterator[Check]:
-    """The patterns for the user with the most tasks, who has most to lose."""
+    """Measure the patterns for the user with the most tasks."""
     if busiest is None:
         return
     try:
@@ -36,18 +36,18 @@ def pattern_checks(
         return
     except psycopg.errors.QueryCanceled:
         said = f"A statement of people's commands took more than {_REHEARSAL_SECONDS} s."
-        yield Check("patterns", FAIL, None, None, None, said, _PLANS_HINT)
+        yield Check("patterns", FAIL, None, None, None, said, reason=_SEE_PLANS)
         return
     except _StatementRefused:
         said = "The database refuses statements of people's commands."
-        yield Check("patterns", FAIL, None, None, None, said, _PLANS_HINT)
+        yield Check("patterns", FAIL, None, None, None, said, reason=_SEE_PLANS)
         return
     for each in explained:
         yield _pattern_check(each, limits.targets[each.pattern])
 
 
 def _rehearse(connection: Connection, busiest: dict[str, Any]) -> list[Explained]:
-    """Run the patterns as the user, and take back all that they did, their session too."""
+    """Run the patterns as the user, then roll back their changes and the session."""
     token = secrets.token_urlsafe(32)
     milliseconds = str(_REHEARSAL_SECONDS * 1000)
     with connection.transaction(force_rollback=True):
@@ -61,15 +61,15 @@ def _rehearse(connection: Connection, busiest: dict[str, Any]) -> list[Explained
 
 
 class _StatementRefused(Exception):
-    """A statement that people have to be allowed to run was refused."""
+    """The database refused a statement that people must be allowed to run."""
 
 
-_PLANS_HINT = "See the plans with: todo db explain --plans"
+_SEE_PLANS = "see_plans"
 
 
 def _pattern_check(explained: Explained, limit: float) -> Check:
-    """A plan that reads a large table for nothing fails. A time is a warning: a busy machine or a
-    user of a million tasks can miss a target on a healthy database."""
+    """A needless scan of a large table is a failure. A missed target is a warning: on a busy
+    machine, or with a million tasks, a healthy database can miss it."""
     plan = explained.plan
     spent = plan.milliseconds or 0.0
     status = FAIL if plan.large_scans else WARN if spent > limit else OK
@@ -80,5 +80,5 @@ def _pattern_check(explained: Explained, limit: float) -> Check:
         "ms",
         limit,
         f"{spent:.2f} ms by {', '.join(plan.indexes) or 'no index'}, for the busiest user.",
-        None if status is OK else _PLANS_HINT,
+        reason=None if status is OK else _SEE_PLANS,
     )

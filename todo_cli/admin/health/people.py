@@ -1,16 +1,25 @@
-"""Checks of the roles that people can be: what they own, and what they may do."""
+"""Checks of the roles of people's commands: what they own, and what they may do."""
 
 from __future__ import annotations
 
 from todo_cli.admin import expected
-from todo_cli.admin.health.check import FAIL, OK, REPAIR_HINT, WARN, Check, Facts, Subject, listed
+from todo_cli.admin.health.check import (
+    FAIL,
+    OK,
+    UPGRADE_REPAIRS,
+    WARN,
+    Check,
+    Facts,
+    Subject,
+    listed,
+)
 from todo_cli.admin.tables import FORCED, READ_ONLY, UNREACHED, USER_COLUMNS, sql_list
 
 PEOPLE = Subject()
 
 
 def _of_app_role(expression: str) -> str:
-    """A fact about the role of people's commands; null where that is missing."""
+    """A fact about the role of people's commands; null if the role is missing."""
     return f"(select {expression} from pg_catalog.pg_roles where rolname = 'todo_app')"  # noqa: S608  # constants
 
 
@@ -64,7 +73,7 @@ _TOO_MUCH = f"""(
             and coalesce(c.relname || '.' || a.attname, '') not in ({sql_list(USER_COLUMNS)})
             and not (i.indisprimary and a.attname = 'id' and c.relname in ({sql_list(FORCED)}))
         union all
-        -- Roles that `todo db grant` made, by its mark.
+        -- Roles that were made for people, by their mark.
         select r.rolname || ' (passes row-level security)'
         from pg_catalog.pg_roles as r
         where (r.rolsuper or r.rolbypassrls)
@@ -100,13 +109,13 @@ def missing_privileges(facts: Facts) -> Check:
         "missing_privileges",
         expected.missing_privileges(facts["privileges"]),
         "is denied to todo_app, so people's commands fail",
-        REPAIR_HINT,
+        reason=UPGRADE_REPAIRS,
     )
 
 
 @PEOPLE.check(
     objects="""(
-    -- What belongs to todo_app, or to a role that `todo db grant` made, by its mark.
+    -- What belongs to todo_app, or to a role that was made for people, by its mark.
     select coalesce(jsonb_agg(distinct what order by what), '[]')
     from (
         select pg_describe_object(classid, objid, objsubid) || ' of ' || refobjid::regrole
@@ -127,7 +136,7 @@ def people_objects(facts: Facts) -> Check:
     return listed(
         "people_objects",
         facts["objects"],
-        "belongs to a role that people can be, who may drop it",
+        "belongs to a role of people's commands, so people may drop it",
         "Give it to the tables' owner: reassign owned by ROLE to OWNER. Never drop what todo_app "
         "owns: that also takes away its privileges.",
         status=WARN,

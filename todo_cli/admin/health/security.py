@@ -1,9 +1,9 @@
-"""Checks of the columns, and of what keeps people from other people's rows."""
+"""Checks of the columns, and of the protection of each user's rows from others."""
 
 from __future__ import annotations
 
 from todo_cli.admin import expected
-from todo_cli.admin.health.check import REPAIR_HINT, Check, Facts, Subject, listed
+from todo_cli.admin.health.check import UPGRADE_REPAIRS, Check, Facts, Subject, listed
 from todo_cli.admin.tables import FORCED, SHIELDED, TASKS
 from todo_cli.models import METADATA
 
@@ -30,10 +30,10 @@ SECURITY.needs(
 )""",
 )
 def models(facts: Facts) -> Check:
-    """Columns that are not in the catalog as the models have them. Others may have more."""
+    """The columns of the models must be in the catalog. The catalog may have more."""
     found = facts["columns"]
     wrong = [name for name, kind in model_columns().items() if found.get(name) != kind]
-    return listed("models", wrong, "differ from the program's models", "todo db status")
+    return listed("models", wrong, "differ from the program's models", reason="see_pending")
 
 
 def model_columns() -> dict[str, str]:
@@ -59,12 +59,12 @@ def row_security(facts: Facts) -> Check:
         return not found["enabled"] or (table in FORCED and not found["forced"])
 
     loose = [table for table in (*FORCED, *SHIELDED) if is_loose(table)]
-    return listed("row_security", loose, "lack row-level security", "todo db schema --format sql")
+    return listed("row_security", loose, "lack row-level security", reason="see_schema")
 
 
 @SECURITY.check(policies=expected.FOUND_POLICIES)
 def policies(facts: Facts) -> Check:
-    """Policies on what is people's that are missing, changed, or too many."""
+    """The policies on people's tables: none may be missing, changed, or unknown."""
     wrong = expected.wrong_policies(facts["policies"], facts["tables"][TASKS.name]["owner"])
     known = {(policy.table, policy.name) for policy in expected.POLICIES}
     extra = [
@@ -73,14 +73,12 @@ def policies(facts: Facts) -> Check:
         if one["table"] in (*FORCED, *SHIELDED) and (one["table"], one["name"]) not in known
     ]
     names = [(policy.table, policy.name) for policy in wrong] + extra
-    hints = ([REPAIR_HINT] if wrong else []) + [
-        f"drop policy {name} on {table}" for table, name in extra
-    ]
     return listed(
         "policies",
         [f"{table}.{name}" for table, name in names],
         "are not as expected",
-        "; ".join(hints),
+        "; ".join(f"drop policy {name} on {table}" for table, name in extra) or None,
+        reason=UPGRADE_REPAIRS if wrong else None,
     )
 
 
@@ -89,7 +87,7 @@ def policies(facts: Facts) -> Check:
     extended_statistics=expected.FOUND_EXTENDED_STATISTICS,
 )
 def planner_statistics(facts: Facts) -> Check:
-    """Values of people's columns that `explain` would tell by its estimates."""
+    """Statistics from which the estimates of EXPLAIN would tell values of other people's rows."""
     columns = expected.readable_statistics(facts["statistics"])
     extended = facts["extended_statistics"]
     hints = [hint for _, hint in columns]

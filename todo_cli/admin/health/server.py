@@ -1,4 +1,4 @@
-"""Checks of the server: its version, what it is busy with, its memory and its size."""
+"""Checks of the server: version, load, memory and size."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ where lfc_key in ('file_cache_hits', 'file_cache_misses')
 def _neon_cache(connection: Connection) -> dict[str, int]:
     """Neon keeps pages in a file of its own, below the shared buffers."""
     try:
-        with connection.transaction():  # a savepoint: the checks go on where this is refused
+        with connection.transaction():  # a savepoint: the checks go on if this is refused
             found: dict[str, int] = one(connection, _NEON_CACHE) or {}
     except psycopg.Error:
         return {}
@@ -119,12 +119,12 @@ def transaction_age(facts: Facts) -> Check:
         facts.limits.transaction_age,
         "transactions",
         "since the oldest row was frozen",
-        "See why autovacuum does not come through: todo db inspect tables",
+        reason="inspect_tables",
     )
 
 
 def _longest(since: str, condition: str) -> str:
-    """The seconds since an instant, of the session of this database that it is longest for."""
+    """The longest time in seconds since an instant, over the sessions of this database."""
     return (
         f"coalesce((select max(extract(epoch from now() - {since}))"  # noqa: S608  # constants
         " from pg_catalog.pg_stat_activity"
@@ -141,8 +141,8 @@ def long_statement(facts: Facts) -> Check:
         round(float(facts["long"]), 3),
         facts.limits.long_statement_seconds,
         "s",
-        "runs the longest statement",
-        "See it with: todo db inspect long-running",
+        "is the age of the longest running statement",
+        reason="inspect_long_running",
     )
 
 
@@ -153,8 +153,9 @@ def idle_in_transaction(facts: Facts) -> Check:
         round(float(facts["idle"]), 3),
         facts.limits.long_statement_seconds,
         "s",
-        "has a transaction been open without a word",
-        "It keeps dead rows, and a Neon compute awake: todo db inspect connections",
+        "is the age of the oldest idle transaction",
+        "It keeps dead rows and a Neon compute awake.",
+        reason="inspect_connections",
     )
 
 
@@ -165,8 +166,8 @@ def blocked_statement(facts: Facts) -> Check:
         round(float(facts["blocked"]), 3),
         facts.limits.blocked_seconds,
         "s",
-        "does somebody wait for a lock",
-        "See who holds it with: todo db inspect locks",
+        "is the longest wait for a lock",
+        reason="locked",
     )
 
 

@@ -53,11 +53,10 @@ def server_programs(environ: Mapping[str, str], cluster_major: int | None) -> Pr
             "There is no PostgreSQL on this machine for the embedded database.", hint=_NONE_HINT
         )
     raise EmbeddedServerError(
-        f"Your tasks were made by PostgreSQL {cluster_major}, and cannot be read by "
-        f"PostgreSQL {' or '.join(found)}, which is here.",
-        hint=f"Set {VARIABLE} to the folder of the programs of PostgreSQL {cluster_major}. To move "
-        "the tasks, make a backup with it (todo db backup FILE), and restore that without it in a "
-        "new TODO_DATA_DIR.",
+        f"PostgreSQL {cluster_major} stored your tasks. The installed "
+        f"PostgreSQL {' or '.join(found)} cannot read them.",
+        reason="other_server_version",
+        version=cluster_major,
     )
 
 
