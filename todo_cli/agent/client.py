@@ -32,7 +32,7 @@ begins at once when another call connects."""
 _SPAWN = (
     "import os, select, sys;"
     f" select.select([0, int(sys.argv[5])], [], [], {START_SECONDS});"
-    " sys.path[:] = sys.argv[1].split(os.pathsep);"
+    " sys.path[:] = sys.argv[1].split(os.pathsep) if sys.argv[1] else sys.path;"
     " from todo_cli.resident.server import main; main()"
 )
 missed: list[str] = []
@@ -277,7 +277,12 @@ def _command(words: list[str]) -> str | None:
 
 
 def _import_path() -> str:
-    """Where this process finds modules: the agent is to find the same, whatever its folder is."""
+    """Where this process finds modules: the agent is to find the same, whatever its folder is.
+
+    Nothing if `site` has not run here: the agent starts the ordinary way and finds out by itself.
+    """
+    if "site" not in sys.modules:
+        return ""
     return os.pathsep.join(map(os.path.abspath, sys.path))
 
 

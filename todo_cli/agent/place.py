@@ -11,7 +11,7 @@ import sys
 
 from todo_cli.agent import wire
 
-_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_PACKAGE = os.path.realpath(os.path.dirname(os.path.dirname(__file__)))
 _BOUND = (
     *("PG", "KRB5", "SSL_", "OPENSSL", "LD_", "DYLD_", "MALLOC_", "PYTHON", "KEYRING_", "DBUS_"),
     *("LC_", "LANG", "TZ", "HOME", "GNOME_KEYRING", "XDG_RUNTIME_DIR", "XDG_CONFIG_", "XDG_DATA_"),
@@ -111,7 +111,9 @@ def name(environ: "os._Environ[bytes]") -> str:
     """The agent's name in its folder. It is computed afresh by each call."""
     bound = tuple(map(os.fsencode, _BOUND))
     world = sorted(k + b"=" + v for k, v in environ.items() if k.startswith(bound))
-    program = f"{_PACKAGE}\n{sys.prefix}\n{sys.hexversion}\n{_namespaces()}"
+    # Not `sys.prefix`: only `site` finds out that it is a virtual environment's.
+    interpreter = os.path.realpath(os.path.dirname(sys.executable))
+    program = f"{_PACKAGE}\n{interpreter}\n{sys.hexversion}\n{_namespaces()}"
     return wire.digest(b"\0".join([os.fsencode(program), *world]))
 
 
@@ -123,16 +125,20 @@ def _namespaces() -> str:
         return ""
 
 
+def site_packages() -> str:
+    """The folder of this interpreter's libraries, as far as it is known without `site`. The start
+    file `todo` says the same."""
+    prefix = os.path.dirname(os.path.dirname(sys.executable))
+    return f"{prefix}/lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
+
+
 def fingerprint() -> bytes:
     """What changes when the program or a library is replaced: sizes and times of our files, and
-    the times of the folders that libraries are installed in."""
-    found = []
-    for path in sys.path:
-        if path.endswith("-packages"):
-            try:
-                found.append(f"{path} {os.stat(path).st_mtime_ns}")
-            except OSError:
-                continue
+    the times of the folders that libraries are installed in.
+
+    It does not depend on `sys.path` or `sys.prefix`: the client has no `site`, the agent has.
+    """
+    found = [_time_of_libraries(os.path.dirname(_PACKAGE)), _time_of_libraries(site_packages())]
     folders = [_PACKAGE]
     for path in folders:
         with os.scandir(path) as entries:
@@ -143,6 +149,16 @@ def fingerprint() -> bytes:
                 elif entry.name != "__pycache__" and entry.is_dir():
                     folders.append(entry.path)
     return wire.digest("\n".join(sorted(found)).encode(errors="surrogateescape")).encode()
+
+
+def _time_of_libraries(folder: str) -> str:
+    """When a library was last installed in this folder; nothing if it is no folder of libraries."""
+    if not folder.endswith("-packages"):
+        return ""
+    try:
+        return str(os.stat(folder).st_mtime_ns)
+    except OSError:
+        return ""
 
 
 def is_private(folder: str) -> bool:
