@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,6 +17,18 @@ import pytest
 from todo_cli.database.embedded import EmbeddedServer
 
 ROOT = Path(__file__).parents[2]
+TODO = ("-m", "todo_cli")
+
+ADD_SEVERAL = """
+import os, sys
+from todo_cli.app import run
+from todo_cli.context import Invocation
+for title in sys.argv[1:]:
+    words = ["add", "-q", title]
+    code = run(Invocation(words, os.environ, sys.stdin, sys.stdout, sys.stderr))
+    print("exit", code, flush=True)
+"""
+"""A process that runs one command after another, so that its start is not what takes the time."""
 
 
 class Home:
@@ -26,9 +38,9 @@ class Home:
         self.data_dir = data_dir
         self.server = EmbeddedServer(data_dir, {})
 
-    def start(self, *words: str) -> subprocess.Popen[str]:
+    def start(self, *words: str, program: tuple[str, str] = TODO) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-m", "todo_cli", *words],
+            [sys.executable, *program, *words],
             env={**os.environ, "PYTHONPATH": str(ROOT), "TODO_DATA_DIR": str(self.data_dir)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -88,29 +100,58 @@ def test_a_killed_server_is_started_by_the_next_command(home: Home) -> None:
     ]
 
 
+def add_side_by_side(
+    home: Home, titles: list[str], *, processes: int, after: Callable[[int], None] = lambda _: None
+) -> tuple[list[int], list[int]]:
+    """Add the titles by so many processes at once; answer the exit codes and the numbers.
+
+    `after` is called with the count of commands that have ended.
+    """
+    codes: list[int] = []
+    numbers: list[int] = []
+
+    def read(process: subprocess.Popen[str]) -> None:
+        with process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                if line.startswith("exit "):
+                    codes.append(int(line.removeprefix("exit ")))
+                    after(len(codes))
+                else:
+                    numbers.append(int(line))
+
+    started = [
+        home.start(*titles[first::processes], program=("-c", ADD_SEVERAL))
+        for first in range(processes)
+    ]
+    with ThreadPoolExecutor(processes) as pool:
+        list(pool.map(read, started))
+    return codes, numbers
+
+
 def test_a_killed_server_loses_no_task_and_doubles_none(home: Home) -> None:
     """Every add that exited 0 is there once, whatever happened to the server meanwhile."""
     home.todo("list")
+    titles = [f"task {n}" for n in range(30)]
 
-    def add(n: int) -> int:
-        if n == 12:
+    def kill_once(done: int) -> None:
+        if done == 12:
             home.kill_server()
-        return home.todo("add", "-q", f"task {n}")[0]
 
-    with ThreadPoolExecutor(6) as pool:
-        codes = list(pool.map(add, range(30)))
-    kept = Counter(task["title"] for task in json.loads(home.todo("list", "--json")[1]))
-    assert set(kept.values()) == {1}
-    assert {f"task {n}" for n, code in enumerate(codes) if code == 0} <= set(kept)
-    assert codes.count(0) >= 29
+    codes, numbers = add_side_by_side(home, titles, processes=6, after=kill_once)
+    kept = {task["number"]: task["title"] for task in json.loads(home.todo("list", "--json")[1])}
+    assert len(codes) == 30
+    assert max(Counter(kept.values()).values()) == 1
+    assert set(numbers) <= set(kept)
+    assert len(numbers) == codes.count(0) >= 29
 
 
 def test_numbers_have_no_gap_and_no_double_under_load(home: Home) -> None:
     home.todo("list")
-    with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda n: home.todo("add", "-q", f"task {n}"), range(40)))
-    assert {code for code, _, _ in answers} == {0}
-    assert sorted(int(out) for _, out, _ in answers) == list(range(1, 41))
+    titles = [f"task {n}" for n in range(40)]
+    codes, numbers = add_side_by_side(home, titles, processes=8)
+    assert codes == [0] * 40
+    assert sorted(numbers) == list(range(1, 41))
 
 
 def test_a_closed_pipe_is_no_error(home: Home) -> None:

@@ -78,8 +78,10 @@ def shared() -> Iterator[Shared]:
     folder.chmod(0o755)
     made = Shared(folder)
     yield made
-    made.user("agent", "stop")
-    made.user("db", "stop")
+    if agents_of(made.data_dir):
+        made.user("agent", "stop")
+    if (made.data_dir / "postgres").exists():
+        made.user("db", "stop")
     wait_until(lambda: not agents_of(made.data_dir))
     shutil.rmtree(folder)
 
