@@ -1,6 +1,6 @@
-"""The embedded database of one person: made, migrated, and logged in without a question.
+"""The embedded database of one user. It is created and migrated, and logs in, by itself.
 
-The first command does the work; every later one reads two small files and connects.
+The first command does the work. Later commands read two small files and connect.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from todo_cli.database.connecting import Connection
 
 LOCAL_EMAIL = "local@todo.invalid"
-"""The address of the local account. `.invalid` is reserved (RFC 2606): it is nobody's."""
+"""The address of the local account. RFC 2606 reserves `.invalid`, so nobody owns it."""
 
 _MAKE_SESSION = """
 with person as (
@@ -37,14 +37,12 @@ insert into sessions (user_id, token, expires_at, user_agent)
 select id, %(token)s, now() + interval '100 years', 'todo' from person
 returning user_id
 """
-"""No end to speak of: whoever can read the token can read the database's files as well."""
-
+"""The session practically never ends. Whoever can read its token can read the database's files."""
 
 _COUNT_OTHERS = """
 select count(*) from pg_stat_activity
 where backend_type = 'client backend' and pid <> pg_backend_pid()
 """
-
 
 _IS_LOST = """
 select not exists (select from sessions where token = %(token)s)
@@ -64,38 +62,42 @@ class EmbeddedHome:
         self._on_demand_file = data_dir / "server-on-demand"
 
     @property
+    def data_dir(self) -> Path:
+        return self._data_dir
+
+    @property
     def url(self) -> str:
         return self._server.url
 
     def session_token(self) -> str | None:
-        """The token of who is logged in, or None where `prepare` has to be called first.
+        """The token of the logged-in account, or None if `prepare` must be called first.
 
         Raises:
-            EmbeddedServerError: the data folder is another user's, or cannot be read.
+            EmbeddedServerError: the data folder belongs to another user, or cannot be read.
         """
         check_data_folder(self._data_dir)
         if _read(self._revision_file) != SCHEMA_HEAD:
             return None
-        self._look_whose_socket_it_is()
+        self._require_own_socket()
         credential = self._kept()
         return None if credential is None else credential.token
 
     @property
     def is_made(self) -> bool:
-        """Whether a command has prepared the database before; perhaps for an older schema."""
+        """Whether the database was prepared before, perhaps with an older schema."""
         return _read(self._revision_file) is not None
 
     def start(self) -> None:
-        """Start the server if it is not running: as long as it is needed, see `stop_if_unused`."""
+        """Start the server on demand if it is not running. `stop_if_unused` may stop it again."""
         if not self._server.is_running():
-            with contextlib.suppress(EmbeddedServerError):  # a full disk: it just stays up
+            with contextlib.suppress(EmbeddedServerError):  # on a full disk it just keeps running
                 _write(self._on_demand_file, "")
         self._server.start()
 
     def stop_if_unused(self) -> bool:
-        """Stop the server, if a command started it by itself and nobody is connected.
+        """Stop the server if it was started on demand and nobody is connected.
 
-        The next command starts it again. One that was started by `todo db start` is left alone.
+        The next command starts it again. After `keep_running` it is not stopped.
         """
         if not os.path.exists(self._on_demand_file) or not self._server.is_running():
             return False
@@ -104,7 +106,7 @@ class EmbeddedHome:
         return self._server.stop()
 
     def keep_running(self) -> None:
-        """Somebody wants the server up: it is no longer stopped when it is not used."""
+        """Make `stop_if_unused` leave the server running."""
         with os_errors_as_sentences():
             self._on_demand_file.unlink(missing_ok=True)
 
@@ -114,12 +116,12 @@ class EmbeddedHome:
         return row is None or row[0] > 0
 
     def prepare(self) -> str:
-        """Make and start the server, migrate it, log in the local account; answer its token.
+        """Create, start and migrate the database, and log in the local account. Returns its token.
 
-        Safe to call twice, and by many processes at once: one does the work, the others wait.
+        It is safe to call this again, and in many processes at once: one works, the others wait.
 
         Raises:
-            EmbeddedServerError: the server cannot be made, started, or its files written.
+            EmbeddedServerError: the server cannot be created or started, or a file not written.
         """
         made = self._server.start()
         if made:
@@ -130,7 +132,7 @@ class EmbeddedHome:
     def _prepare_database(self) -> str:
         from todo_cli.admin import migrate
 
-        # Newer revisions only add, so an older program goes on with what a newer one has made.
+        # An older program works with a newer schema, since newer revisions only add.
         with contextlib.suppress(SchemaNewer):
             migrate.upgrade(self.url)
         credential = self._kept()
@@ -141,42 +143,45 @@ class EmbeddedHome:
         return credential.token
 
     def forget_revision(self) -> None:
-        """The schema was changed by hand: the next command brings it to the newest revision."""
+        """Make the next command migrate the schema to the newest revision."""
         _write(self._revision_file, "")
 
     def keep(self, credential: Credential) -> None:
-        """Keep who has logged in, in place of the local account."""
+        """Store the credential of the account that logged in, instead of the local account's."""
         self._store.save(EMBEDDED, credential)
 
     def forget(self) -> None:
-        """Forget who is logged in; the next command logs the local account in again."""
+        """Delete the stored credential. The next command logs the local account in again."""
         self._store.delete(EMBEDDED)
 
     def _kept(self) -> Credential | None:
-        """The stored credential. None if there is none or it is invalid: it is made anew."""
+        """The stored credential, or None if there is no valid one."""
         try:
             return self._store.load(EMBEDDED)
         except InvalidCredential:
             return None
 
     def _is_lost(self, credential: Credential) -> bool:
-        """Whether the database knows nothing of it any more, as after a downgrade to nothing: the
-        local account has no password to log in again with."""
+        """Whether the local account's session is gone, as after a downgrade to nothing. The local
+        account has no password to log in with again."""
         values = {"token": credential.token, "user_id": credential.user_id, "email": LOCAL_EMAIL}
         with self._connected() as connection:
             row = connection.execute(_IS_LOST, values).fetchone()
         return row is None or bool(row[0])
 
     def _connected(self) -> Connection:
-        """A connection to the embedded server, whatever the PG* variables say."""
+        """A connection to the embedded server. It ignores the PG* variables."""
         from todo_cli.database import connecting
 
         deadline = connecting.Deadline(DEFAULT_TIMEOUT_SECONDS)
         return connecting.connect(connection_parameters(self.url), deadline)
 
-    def _look_whose_socket_it_is(self) -> None:
-        """Where the data folder's path is too long, the socket lies in /tmp, where another user
-        may have put a server of theirs in its place: they must not be sent the token."""
+    def _require_own_socket(self) -> None:
+        """Check that the socket is ours, before the token is sent to it.
+
+        If the data folder's path is too long, the socket is in /tmp, where another user may run a
+        server in its place. `start` refuses that.
+        """
         if self._server.socket_dir.parent != self._data_dir and not self._server.is_running():
             self._server.start()
 

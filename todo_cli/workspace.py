@@ -1,7 +1,7 @@
-"""A workspace: which database, who is logged in, and the connection. What any front end opens.
+"""The workspace, which every front end opens: the database, the log-in and the connection.
 
-It takes an environment, a URL, and callbacks; it knows neither a command line nor a stream. What it
-tells a person goes through `note`, and each wait for the database through `waiting`.
+It takes an environment, a URL and callbacks. It knows neither a command line nor streams: it tells
+the user something with the callback `note`, and waits for the database inside `waiting`.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from todo_cli.values import Account
 
 OPTION_SOURCE = "--database-url"
-"""The source of a URL that was given to the workspace itself."""
+"""The source of a URL that was given to the workspace."""
 
 
 class Databases(Protocol):
-    """Where workspaces take their databases from, and give them back."""
+    """Lends databases to workspaces, which give them back."""
 
     def lend(
         self,
@@ -48,7 +48,7 @@ class Databases(Protocol):
 
 
 class OwnDatabases:
-    """Each workspace opens its own and closes it."""
+    """Opens a database for each workspace, and closes it."""
 
     def lend(
         self,
@@ -75,7 +75,7 @@ class OwnDatabases:
 
 @dataclass(frozen=True)
 class Login:
-    """A session token, and where it came from: a variable, the keyring, a file."""
+    """A session token and its source: a variable, the keyring, or a file."""
 
     token: str = field(repr=False)
     source: str
@@ -83,23 +83,23 @@ class Login:
 
 @dataclass(frozen=True)
 class Callbacks:
-    """What a front end does at certain moments; by default nothing."""
+    """Functions of a front end that the workspace calls. By default they do nothing."""
 
     note: Callable[[str], None] = lambda _: None
-    """Tells a person something, in one sentence."""
+    """Tells the user something in one sentence."""
     waiting: Waiting | None = None
-    """Is entered around each wait for the database, with a function that says what it is for."""
+    """Returns a context manager for a wait. It gets a function that describes the wait."""
     before_preparing: Callable[[], None] = lambda: None
-    """Is called before the embedded database is made or migrated, which takes a second or more. It
-    may raise, and then nothing was done."""
+    """Called before the embedded database is created or migrated, which takes a second or more. If
+    it raises, nothing was done."""
 
 
 class Workspace:
-    """One database and one person's log-in to it. Whoever makes it closes it.
+    """One database and one user's log-in to it. The caller closes it.
 
-    Nothing is read, asked or opened before it is needed. `database_url` goes before the
-    environment's variables, and these before the URL that a log-in kept; without any it is the
-    embedded database, which makes, migrates and logs in by itself.
+    Nothing is read or opened before it is needed. The database is `database_url`, else the one of
+    the environment's variables, else the one that a log-in stored, else the embedded database. The
+    embedded database is created and migrated, and logs in, by itself.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class Workspace:
     ) -> None:
         self.settings = settings or Settings.from_environment(environ)
         self.timeout_seconds = self.settings.timeout_seconds
-        """How long to wait for the database in all."""
+        """How long to wait for the database in total."""
         self._environ = environ
         self._database_url = database_url
         self._callbacks = callbacks or Callbacks()
@@ -134,7 +134,7 @@ class Workspace:
         self.close()
 
     def close(self) -> None:
-        """Close the connections. The workspace can be used again, and then opens new ones."""
+        """Close the connections. A workspace that is used again opens new ones."""
         opened, self._opened = self._opened, {}
         for database in opened.values():
             self._databases.take_back(database)
@@ -143,56 +143,74 @@ class Workspace:
 
     @property
     def target(self) -> Target:
-        """The database: the one given, the environment's, the one a log-in kept, the embedded.
+        """The chosen database.
 
         Raises:
-            InvalidInput: a URL cannot be one of PostgreSQL.
-            CredentialStoreError: what a log-in kept cannot be read.
+            InvalidInput: a URL is not a valid URL of PostgreSQL.
+            CredentialStoreError: the URL that a log-in stored cannot be read.
         """
         return self._place.target
 
     @property
     def is_embedded(self) -> bool:
-        """Whether it is the embedded database, for what a person is told about it."""
+        """Whether the database is the embedded one."""
         return self.target.is_embedded
 
+    @property
+    def logs_in_by_itself(self) -> bool:
+        """Whether the database has a local account, which is logged in without a question."""
+        return self._place.logs_in_by_itself
+
+    def home_of(self, target: Target) -> EmbeddedHome | None:
+        """The data folder of a target that is the embedded database, else None."""
+        return self.home if target.is_embedded else None
+
     def use_database(self, url: str) -> None:
-        """Go to another database from now on, as if its URL had been given at first.
+        """Use another database from now on, as if its URL had been given to the constructor.
 
         Raises:
-            InvalidInput: the URL cannot be one of PostgreSQL.
+            InvalidInput: the URL is not a valid URL of PostgreSQL.
         """
         from todo_cli.database.target import Target, checked_url
 
         target = Target(checked_url(url, "What was typed"), OPTION_SOURCE)
         self.close()
         self._database_url = url
-        self._chosen = _Server(target, self.credentials)
+        self._chosen = self._server(target)
         self._given_login = None
 
     @property
     def keeps_as_default(self) -> bool:
-        """Whether `keep_login` makes this the default database: it does for one that was given."""
+        """Whether `keep_login` makes this the default database, as it does for a given URL."""
         return self._database_url is not None
 
     @cached_property
     def home(self) -> EmbeddedHome:
-        """The embedded database's data folder, also where another database is used."""
+        """The data folder of the embedded database, even if another database is in use."""
         from todo_cli.local import EmbeddedHome
 
         return EmbeddedHome(self.settings.data_dir, self._environ)
 
     def prepare(self) -> None:
-        """Make, start and migrate the database if it is the embedded one and needs it."""
+        """Create, start and migrate the embedded database if necessary. Do nothing to a server."""
         self._place.prepare()
+
+    def require_schema(self) -> None:
+        """Check that the schema is there. The embedded database creates it when it is needed.
+
+        Raises:
+            SchemaBehind: the schema of a server is missing or behind.
+        """
+        if not self.logs_in_by_itself:
+            self.anonymous_accounts.require_schema()
 
     # --- who is logged in ------------------------------------------------------------------
 
     @property
     def login(self) -> Login | None:
-        """The session in use and where it is known from: `TODO_SESSION_TOKEN`, or what is kept.
+        """The session in use: the one of `TODO_SESSION_TOKEN`, else the stored one, else None.
 
-        On the embedded database, which is made where there is none, somebody always is.
+        The embedded database always has one. It is created if it does not exist.
         """
         if self._given_login is not None:
             return self._given_login
@@ -203,38 +221,38 @@ class Workspace:
         return self._place.login
 
     def use_token(self, token: str, source: str = "token") -> Accounts:
-        """Be logged in by a session's token from now on; answer the accounts as it sees them."""
+        """Use the session of a token from now on. Returns the accounts under that session."""
         self.prepare()
         self._given_login = Login(token, source)
         return self.accounts
 
     def store_kind(self, wanted: StoreKind) -> StoreKind:
-        """Where `keep_login` would keep a session."""
+        """Where `keep_login` would store a session."""
         return self._place.store_kind(wanted)
 
     def check_store(self, kind: StoreKind) -> None:
-        """See that `keep_login` could keep a session.
+        """Check that `keep_login` can store a session.
 
         Raises:
-            CredentialStoreError: it could not.
+            CredentialStoreError: it cannot.
         """
         self._place.check_store(kind)
 
     def keep_login(self, account: Account, token: str, kind: StoreKind) -> None:
-        """Keep a log-in for the next workspace.
+        """Store a log-in for later workspaces.
 
         Raises:
-            CredentialStoreError: it could not be kept.
+            CredentialStoreError: it could not be stored.
         """
         self._place.keep(account, token, kind, as_default=self.keeps_as_default)
 
     def forget_login(self) -> None:
-        """Keep neither the log-in nor the database's URL any more."""
+        """Delete the stored log-in and the stored URL of the database."""
         self._place.forget()
 
     @cached_property
     def credentials(self) -> CredentialBook:
-        """What log-ins to servers have kept on this machine."""
+        """The log-ins to servers that are stored on this machine."""
         from todo_cli.credentials import CredentialBook
 
         return CredentialBook(self.settings.data_dir)
@@ -249,14 +267,14 @@ class Workspace:
 
     @property
     def tasks(self) -> TaskRepository:
-        """The tasks of whoever is logged in."""
+        """The tasks of the logged-in user."""
         from todo_cli.tasks.repository import TaskRepository
 
         return TaskRepository(self.database)
 
     @property
     def accounts(self) -> Accounts:
-        """The accounts of the database, as whoever is logged in sees them."""
+        """The accounts of the database, under the current log-in."""
         return self._accounts_of(self.database)
 
     @property
@@ -288,29 +306,34 @@ class Workspace:
         return self._chosen
 
     def _choose(self) -> _Chosen:
-        """Decide between a server and the embedded database: here and nowhere else."""
+        """Decide between a server and the embedded database. No other code decides that."""
         from todo_cli.database.target import EMBEDDED, KEPT, Target, checked_url, chosen_url
 
         chosen = chosen_url(self._database_url, self._environ)
         if chosen is not None:
-            return _Server(Target(*chosen), self.credentials)
+            return self._server(Target(*chosen))
         kept = self.credentials.default_url()
         if kept is not None:
             target = Target(checked_url(kept, "The URL that was kept"), KEPT)
-            return _Server(target, self.credentials)
+            return self._server(target)
         target = Target(self.home.url, EMBEDDED)
-        return _Embedded(target, self.home, self._callbacks, data_dir=self.settings.data_dir)
+        return _Embedded(target, self.home, self._callbacks)
+
+    def _server(self, target: Target) -> _Server:
+        return _Server(target, self.credentials, self._callbacks, data_dir=self.settings.data_dir)
 
 
 class _Chosen(Protocol):
-    """The database that was chosen, with all in which a server and the embedded one differ."""
+    """The chosen database: the differences between a server and the embedded database."""
+
+    logs_in_by_itself: bool
 
     @property
     def target(self) -> Target: ...
 
     @property
     def login(self) -> Login | None:
-        """The log-in that is kept."""
+        """The stored log-in."""
 
     @property
     def revive(self) -> Callable[[], None] | None:
@@ -328,13 +351,18 @@ class _Chosen(Protocol):
 
 
 class _Server:
-    """A database that somebody else runs. Its log-ins are in the keyring, or in a file if asked."""
+    """A database server. Its log-ins are stored in the keyring, or on request in a file."""
 
+    logs_in_by_itself = False
     revive: Callable[[], None] | None = None
 
-    def __init__(self, target: Target, credentials: CredentialBook) -> None:
+    def __init__(
+        self, target: Target, credentials: CredentialBook, callbacks: Callbacks, *, data_dir: Path
+    ) -> None:
         self.target = target
         self._credentials = credentials
+        self._callbacks = callbacks
+        self._data_dir = data_dir
 
     @cached_property
     def login(self) -> Login | None:
@@ -355,20 +383,24 @@ class _Server:
 
         credential = Credential(str(account.user_id), account.email, token, self.target.url)
         self._credentials.keep(self.target.name, credential, kind, as_default=as_default)
+        if kind is StoreKind.FILE:
+            self._callbacks.note(
+                f"Warning: the session is stored in a file under {self._data_dir}. "
+                "Whoever can read your files can use it."
+            )
 
     def forget(self) -> None:
         self._credentials.forget(self.target.name)
 
 
 class _Embedded:
-    """The embedded database. It keeps the log-in in a file beside its own, which are no safer."""
+    """The embedded database. It stores the log-in in a file, since its own files are no safer."""
 
-    def __init__(
-        self, target: Target, home: EmbeddedHome, callbacks: Callbacks, *, data_dir: Path
-    ) -> None:
+    logs_in_by_itself = True
+
+    def __init__(self, target: Target, home: EmbeddedHome, callbacks: Callbacks) -> None:
         self.target = target
         self._home = home
-        self._data_dir = data_dir
         self._callbacks = callbacks
         self.revive: Callable[[], None] | None = home.start
 
@@ -386,9 +418,9 @@ class _Embedded:
         self._callbacks.before_preparing()
         if self._home.is_made:
             return self._home.prepare()
-        self._callbacks.note("Making a database for your tasks …")
+        self._callbacks.note("Creating a database for your tasks …")
         token = self._home.prepare()
-        self._callbacks.note(f"Your tasks live in {self._data_dir} (PostgreSQL).")
+        self._callbacks.note(f"Your tasks are stored in {self._home.data_dir} (PostgreSQL).")
         return token
 
     def store_kind(self, wanted: StoreKind) -> StoreKind:
@@ -407,7 +439,7 @@ class _Embedded:
 
 
 def _user_agent() -> str:
-    """How the account's list of sessions names this one."""
+    """The name of this session in the account's list of sessions."""
     import platform
 
     from todo_cli import __version__

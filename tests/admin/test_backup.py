@@ -58,7 +58,7 @@ def test_what_was_there_comes_back(
     assert json.loads(restored.stdout) == json.loads(made.stdout)
     assert fingerprint_as_owner(empty_database_url) == fingerprint_as_owner(database_url)
     assert catalog(empty_database_url) == catalog(database_url)
-    assert "everybody logs in again" in restored.stderr
+    assert "everybody has to log in again" in restored.stderr
     assert cli("list", environ=environ).exit_code == 4
     log_in(empty_database_url, alice)
     assert cli("list", "--json", environ=environ).stdout == cli("list", "--json").stdout

@@ -219,12 +219,12 @@ def test_an_upgrade_brings_back_what_people_need(in_use: str, cli: Cli) -> None:
         assert set(troubles(in_use)) == {"policies", "missing_privileges", "patterns"}
         result = cli("db", "upgrade")
         assert result.exit_code == 0
-        assert "Brought back: policy users_own\n" in result.stderr
-        assert "Brought back: todo_app on table tasks: update (title)\n" in result.stderr
+        assert "Repaired: policy users_own\n" in result.stderr
+        assert "Repaired: todo_app on table tasks: update (title)\n" in result.stderr
         assert troubles(in_use) == {}
         assert sorted(catalog_of(connection)["policies"]) == sorted(before["policies"])
         assert connection.execute(privileges).fetchone() == granted
-        assert "Brought back" not in cli("db", "upgrade").stderr
+        assert "Repaired" not in cli("db", "upgrade").stderr
 
 
 @pytest.mark.parametrize("power", ["bypassrls", "login"])

@@ -185,7 +185,7 @@ class TestASchemaThatIsNewerThanTheProgram:
             "pending": [],
             "newer": True,
         }
-        assert "upgrade the program" in result.stderr
+        assert "Upgrade the program" in result.stderr
 
 
 class TestAnotherProgramsDatabase:
@@ -244,7 +244,7 @@ class TestWhatADowngradeTakesAway:
         answer = cli("db", "downgrade", "0003", stdin="\nn\n", columns=80)
         assert answer.exit_code == 1
         assert "Lost with 0004: 2 tasks in the trash" in answer.stderr
-        assert "Back up first" in answer.stderr
+        assert "File for a backup" in answer.stderr
         assert catalog(database_url) == before
 
     def test_an_owner_without_bypassrls_is_told_the_truth(
@@ -288,7 +288,7 @@ def test_upgrade_and_downgrade_say_what_they_do(cli: Cli) -> None:
     assert refused.exit_code == 2
     assert "hint: Pass --yes to confirm." in refused.stderr
     down = cli("db", "downgrade", "0004", "--yes")
-    assert "Took back 0005" in down.stderr
+    assert "Reverted 0005" in down.stderr
     up = cli("db", "upgrade")
     assert up.exit_code == 0
     assert up.stderr.splitlines()[0].startswith("Target: ")

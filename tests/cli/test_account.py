@@ -453,7 +453,7 @@ def test_without_a_keyring_a_file_has_to_be_asked_for(visitor: Visitor, empty_ho
         "login", *words[:2], "--password-stdin", "--credential-store=file", stdin=PASSWORD
     )
     for result in (kept, again):
-        assert result.stderr.startswith("Warning: the session is kept in a file under ")
+        assert result.stderr.startswith("Warning: the session is stored in a file under ")
     assert json.loads(visitor("whoami", "--json").stdout)["credential_source"] == "file"
     assert visitor("logout").exit_code == 0
     assert list((empty_home / "data" / "credentials").iterdir()) == []

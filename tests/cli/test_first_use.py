@@ -185,7 +185,7 @@ def test_a_downgrade_of_the_embedded_database_locks_nobody_out(home: Home) -> No
 def test_only_the_first_command_says_that_it_makes_the_database(home: Home, tmp_path: Path) -> None:
     """A downgrade and a restore have the next command look at the schema again; it makes none."""
     backup = str(tmp_path / "backup.dump")
-    assert "Making a database" in home.todo("list")[2]
+    assert "Creating a database" in home.todo("list")[2]
     assert home.todo("db", "backup", backup)[0] == 0
     assert home.todo("db", "restore", backup)[0] == 1
     assert home.todo("list") == (0, "", "")

@@ -118,7 +118,7 @@ def test_another_database_is_another_log_in(data_dir: Path, database_url: str) -
     callbacks = api.Callbacks(note=told.append)
     with api.open_workspace(environ=environ, callbacks=callbacks) as workspace:
         workspace.tasks.add([api.TaskDraft("embedded")])
-        assert told[0].startswith("Making a database")
+        assert told[0].startswith("Creating a database")
         workspace.use_database(database_url)
         assert (workspace.is_embedded, workspace.login) == (False, None)
         with pytest.raises(api.NotLoggedIn):

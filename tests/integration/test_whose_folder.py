@@ -88,7 +88,7 @@ def shared() -> Iterator[Shared]:
 
 def assert_one_sentence(answer: Answer, code: int) -> None:
     """An error of the contract: what happened, and what to type."""
-    narration = ("Target: ", "Making a database ")
+    narration = ("Target: ", "Creating a database ")
     lines = [line for line in answer.stderr.splitlines() if not line.startswith(narration)]
     assert (answer.exit_code, answer.stdout) == (code, ""), answer
     assert [line.split(":")[0] for line in lines] == ["Error", "hint"], answer

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
 
+from todo_cli import commands
 from todo_cli.agent import client
 from todo_cli.app import command_tree
 from todo_cli.commands.options import CommandGroup, TodoCommand, TodoGroup
@@ -56,3 +58,8 @@ def test_the_light_client_hands_none_of_them_over(
     for words in ([name], ["--json", name], ["--database-url", "postgresql:///x", name]):
         assert not client._may_be_handed_over(words)
     assert client._may_be_handed_over(["list"])
+
+
+def test_no_command_asks_whether_the_database_is_embedded() -> None:
+    for path in Path(commands.__file__).parent.glob("*.py"):
+        assert "is_embedded" not in path.read_text(), path

@@ -26,6 +26,7 @@ from psycopg.conninfo import make_conninfo
 from todo_cli.database import faults
 from todo_cli.database.connecting import CONNECT_TIMEOUT_SECONDS
 from todo_cli.database.embedded import programs
+from todo_cli.database.embedded.processes import complaint
 from todo_cli.database.target import connection_parameters, is_socket
 from todo_cli.errors import InvalidInput, Refused, TodoError
 
@@ -81,7 +82,7 @@ def program(
                 running.stdout.close()
         if code != 0:
             said.seek(0)
-            raise failure(name, _complaint(said.read()))
+            raise failure(name, complaint(said.read().decode("utf-8", "replace")))
 
 
 def has_ended(running: subprocess.Popen[bytes]) -> bool:
@@ -124,15 +125,6 @@ def _kept(environ: Mapping[str, str]) -> dict[str, str]:
         name: value for name, value in environ.items() if name in names or name.startswith("PG")
     }
     return kept | {"LC_ALL": "C"}
-
-
-def _complaint(output: bytes) -> str:
-    """The line that says why, without the statement that a program may repeat after it."""
-    lines = [line.strip() for line in output.decode("utf-8", "replace").splitlines()]
-    lines = [line for line in lines if line and not line.startswith("Command was")]
-    errors = [line for line in lines if "error:" in line.lower()]
-    line = (errors or lines or ["it ended without a message."])[0]
-    return re.sub(r"^.*?error:\s*", "", line, flags=re.IGNORECASE)
 
 
 class Preloading(NamedTuple):
@@ -208,12 +200,12 @@ def _file_of_libpq() -> Path:
     return Path(os.path.realpath(os.fsdecode(found.file)))
 
 
-def failure(program: str, complaint: str) -> TodoError:
-    """The error for a program's last complaint; of its connection, the same as anywhere else."""
-    if complaint.startswith("connection to server") or _WAS_CUT.search(complaint):
-        found = faults.translation(psycopg.OperationalError(complaint))
+def failure(program: str, line: str) -> TodoError:
+    """The error for a program's complaint. A fault of the connection is translated as usual."""
+    if line.startswith("connection to server") or _WAS_CUT.search(line):
+        found = faults.translation(psycopg.OperationalError(line))
         if isinstance(found, faults.TransientFault):
             return found.final
         if isinstance(found, TodoError):
             return found
-    return Refused(f"{program} failed: {complaint}")
+    return Refused(f"{program} failed: {line}")

@@ -1,7 +1,7 @@
-"""The commands on accounts: parse, ask for what is missing, one call, hand the result to render.
+"""The commands on accounts.
 
-A password comes from the terminal or from standard input: never from an argument or a variable,
-which other processes can read.
+A password comes from the terminal or from standard input. Other processes can read arguments and
+variables.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ def register(
     run = current_run(ctx)
     _refuse_variable(run, "log in")
     _look_first(run, credential_store)
-    email = run.ask("E-mail: ", option="--email") if email is None else email
-    name = run.ask("Name: ", option="--name") if name is None else name
+    email = run.questions.ask("E-mail: ", option="--email") if email is None else email
+    name = run.questions.ask("Name: ", option="--name") if name is None else name
     password = _new_password(run, from_stdin=password_stdin)
     account, token = run.workspace.anonymous_accounts.register(email, name, password)
     _keep_new_session(run, account, token, credential_store)
@@ -99,11 +99,13 @@ def login(
     _choose_database(run)
     _look_first(run, credential_store)
     if with_token:
-        token = _secret(run, "session token", "--with-token", from_stdin=not run.has_terminal)
+        token = _secret(
+            run, "session token", "--with-token", from_stdin=not run.questions.has_terminal
+        )
         token = token.strip()
         _keep(run, _logged_in_by(run, token, credential_store).current(), token)
         return
-    email = run.ask("E-mail: ", option="--email") if email is None else email
+    email = run.questions.ask("E-mail: ", option="--email") if email is None else email
     password = _secret(run, "password", "--password-stdin", from_stdin=password_stdin)
     account, token = run.workspace.anonymous_accounts.log_in(email, password)
     _keep_new_session(run, account, token, credential_store)
@@ -131,7 +133,7 @@ def logout(
     workspace.forget_login()
     was = "Logged out of" if is_logged_in else "Nobody was logged in on"
     run.render.note(f"{was} {workspace.target.label}.")
-    if workspace.is_embedded:
+    if workspace.logs_in_by_itself:
         run.render.note("The next command logs in to its local account.")
     if run.options.json:
         run.render.facts({"database": workspace.target.label, "sessions_ended": count})
@@ -190,9 +192,9 @@ def passwd(ctx: typer.Context, password_stdin: PasswordStdin = False) -> None:
     if password_stdin:
         current, new = _two_lines(run)
     else:
-        if run.has_terminal:
-            run.workspace.accounts.current()  # before somebody types three passwords for nothing
-        current = run.ask_secret("Current password: ", option="--password-stdin")
+        if run.questions.has_terminal:
+            run.workspace.accounts.current()  # fails before anybody types three passwords
+        current = run.questions.ask_secret("Current password: ", option="--password-stdin")
         new = _new_password(run, from_stdin=False)
     run.workspace.accounts.change_password(current, new)
     run.render.note("The password is changed; the other sessions are ended.")
@@ -208,43 +210,40 @@ def _refuse_variable(run: Run, what: str) -> None:
 
 
 def _look_first(run: Run, kind: StoreKind) -> None:
-    """Find out before the first question that a session could not be kept, or not be made.
-
-    The embedded database migrates itself and has its own file.
-    """
+    """Before the first question, check that a session can be stored and created."""
     run.workspace.check_store(kind)
-    if run.has_terminal and not run.workspace.is_embedded:
-        run.workspace.anonymous_accounts.require_schema()
+    if run.questions.has_terminal:
+        run.workspace.require_schema()
 
 
 def _logged_in_by(run: Run, token: str, kind: StoreKind) -> Accounts:
-    """The accounts as the token's session sees them; `whoami` is to name where it will be kept."""
+    """The accounts under the token's session. `kind` is where the session will be stored."""
     return run.workspace.use_token(token, run.workspace.store_kind(kind))
 
 
 def _choose_database(run: Run) -> None:
-    """Ask for the database where none is named. Before the embedded one is made, it has no account.
+    """Ask for the database's URL if no server was named. The embedded database may not exist yet.
 
     Raises:
-        InvalidInput: none is named, and nothing was made.
+        InvalidInput: no server was named, and there is no embedded database.
     """
-    if not run.workspace.is_embedded:
+    if not run.workspace.logs_in_by_itself:
         return
     is_made = run.workspace.home.is_made
-    if run.has_terminal:
+    if run.questions.has_terminal:
         question = f"Database URL{' (nothing for the embedded one)' if is_made else ''}: "
-        if url := run.ask_secret(question, option="--database-url").strip():
+        if url := run.questions.ask_secret(question, option="--database-url").strip():
             run.workspace.use_database(url)
             return
     if not is_made:
         raise InvalidInput(
-            "No database is named to log in to, and the embedded one needs no log-in.",
+            "No database was named to log in to. The embedded database needs no log-in.",
             hint="Name it with: todo login --database-url postgresql://…",
         )
 
 
 def _keep_new_session(run: Run, account: Account, token: str, kind: StoreKind) -> None:
-    """Keep a session that was just made, or end it."""
+    """Store a new session, or end it if it cannot be stored."""
     accounts = _logged_in_by(run, token, kind)
     try:
         _keep(run, account, token)
@@ -258,21 +257,16 @@ def _keep(run: Run, account: Account, token: str) -> None:
     assert workspace.login is not None
     kind = StoreKind(workspace.login.source)
     workspace.keep_login(account, token, kind)
-    if kind is StoreKind.FILE and not workspace.is_embedded:
-        run.render.note(
-            f"Warning: the session is kept in a file under {run.settings.data_dir}; "
-            "whoever can read your files can use it."
-        )
     run.render.note(f"Logged in as {account.email} on {workspace.target.label}.")
     if run.options.json:
         run.render.facts(_facts(run, account))
 
 
 def _end_session(run: Run, *, everywhere: bool) -> int:
-    """End the session in the database; answer how many. One that has ended is no error.
+    """End the session in the database. Returns how many sessions it ended.
 
-    Nor is a database that is gone: else nobody could leave it. But "everywhere" is more than to
-    forget a token here.
+    A session that ended before is not an error. An unreachable database is one with `everywhere`
+    only: otherwise it is enough to forget the token here.
     """
     try:
         if everywhere:
@@ -302,14 +296,16 @@ def _facts(run: Run, account: Account) -> dict[str, Any]:
 
 def _new_password(run: Run, *, from_stdin: bool) -> str:
     password = _secret(run, "new password", "--password-stdin", from_stdin=from_stdin)
-    if not from_stdin and password != run.ask_secret("Again: ", option="--password-stdin"):
+    if not from_stdin and password != run.questions.ask_secret(
+        "Again: ", option="--password-stdin"
+    ):
         raise InvalidInput("The two passwords differ.")
     return password
 
 
 def _secret(run: Run, what: str, option: str, *, from_stdin: bool) -> str:
     if not from_stdin:
-        return run.ask_secret(f"{what.capitalize()}: ", option=option)
+        return run.questions.ask_secret(f"{what.capitalize()}: ", option=option)
     secret = run.stdin_text(f"the {what}").removesuffix("\n").removesuffix("\r")
     if not secret:
         raise InvalidInput("Standard input is empty.", hint=f"{option} reads from it.")
@@ -321,7 +317,7 @@ def _two_lines(run: Run) -> tuple[str, str]:
     lines = [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]
     if len(lines) != 2 or not all(lines):
         raise InvalidInput(
-            "Standard input does not hold two lines.",
-            hint="The first is the current password, the second the new one.",
+            "Standard input does not have two lines.",
+            hint="The first line is the current password, the second the new one.",
         )
     return lines[0], lines[1]

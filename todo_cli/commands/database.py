@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from todo_cli.commands.options import CommandGroup, current_run
-from todo_cli.context import confirming
 from todo_cli.errors import AccountNotFound, InvalidInput
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from todo_cli.render_database import Progress
 
 db = CommandGroup()
-"""What `app.py` shows as `todo db`, with its help."""
+"""`app.py` adds these commands to the program as `todo db`."""
 
 _SECTIONS = "cache, connections, long-running, locks, tables, indexes, statements"
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
@@ -36,11 +35,10 @@ def upgrade(
     revision: Annotated[str, typer.Argument(metavar="[REVISION]", show_default=False)] = "head",
     sql: Annotated[bool, typer.Option("--sql", help="Print the statements instead.")] = False,
 ) -> None:
-    """Bring the schema to the newest revision, or to REVISION.
+    """Upgrade the schema to the newest revision, or to REVISION.
 
-    Safe to run twice, to run at the same time as somebody else, and to repeat after an
-    interruption. Policies and
-    privileges that somebody removed are brought back.
+    It is safe to run this twice, at the same time as somebody else, and again after an
+    interruption. It also restores missing policies and privileges.
 
     \b
     Examples:
@@ -76,9 +74,9 @@ def downgrade(
     ] = None,
     yes: Yes = False,
 ) -> None:
-    """Bring the schema back to REVISION; `base` removes it all.
+    """Downgrade the schema to REVISION; `base` removes it all.
 
-    First says what would be lost, and offers a backup.
+    The command first says what would be lost, and offers a backup.
 
     \b
     Examples:
@@ -93,20 +91,20 @@ def downgrade(
         return
     target = named_target(run, prepare=False)
     if not yes:
-        run.require_terminal(instead=confirming("--yes"))
+        run.questions.require_confirmable("--yes")
     losses = migrate.losses(target.url, revision, timeout_seconds=run.settings.timeout_seconds)
     for loss in losses:
         count = "An unknown number" if loss.count is None else f"{loss.count:,}"
         run.render.note(f"Lost with {loss.revision}: {count} {loss.what}")
     if losses and backup is None and not yes:
-        question = "Back up first, to which file? (Enter: no backup) "
-        backup = _as_path(run.ask(question, option="--backup"))
+        question = "File for a backup (Enter: no backup): "
+        backup = _as_path(run.questions.ask(question, option="--backup"))
     _require_yes(run, lambda: f"Go back to {revision}?", yes=yes)
     if backup is not None:
         _back_up(run, target, backup)
         run.render.note(f"Backed up to {backup}.")
-    if target.is_embedded:
-        run.workspace.home.forget_revision()
+    if home := run.workspace.home_of(target):
+        home.forget_revision()
     with run.database_render.progress("Downgrading") as progress:
         migrate.downgrade(
             target.url,
@@ -126,7 +124,7 @@ def status(
 ) -> None:
     """Show the schema's revision, the newest one, and those in between.
 
-    Exits with 1 where the schema is newer than this program.
+    Exits with 1 if the schema is newer than this program.
 
     \b
     Examples:
@@ -137,7 +135,7 @@ def status(
     found = _show_status(run, named_target(run, prepare=False))
     if found.is_newer:
         run.render.note(
-            f"The schema is newer than this program ({found.head}): upgrade the program."
+            f"The schema is newer than this program ({found.head}). Upgrade the program."
         )
     if found.is_newer or (check and found.pending):
         raise typer.Exit(1)
@@ -158,7 +156,9 @@ def start(ctx: typer.Context) -> None:
     was_running = server.is_running()
     server.start()
     run.workspace.home.keep_running()
-    run.render.note("It was running already." if was_running else "The embedded server runs.")
+    run.render.note(
+        "The embedded server was already running." if was_running else "The embedded server runs."
+    )
     if run.options.json:
         run.database_render.facts({"running": True, "changed": not was_running})
 
@@ -175,7 +175,9 @@ def stop(ctx: typer.Context) -> None:
 
     run = current_run(ctx)
     stopped = EmbeddedServer(run.settings.data_dir, run.invocation.environ).stop()
-    run.render.note("The embedded server is stopped." if stopped else "It was not running.")
+    run.render.note(
+        "The embedded server is stopped." if stopped else "The embedded server was not running."
+    )
     if run.options.json:
         run.database_render.facts({"running": False, "changed": stopped})
 
@@ -280,7 +282,7 @@ def schema(
         str, typer.Option("--format", metavar="FORMAT", help="mermaid, sql or json.")
     ] = "mermaid",
 ) -> None:
-    """Show the tables as they are, read from the catalog: a diagram, statements, or JSON.
+    """Show the tables, read from the catalog: a diagram, statements, or JSON.
 
     \b
     Examples:
@@ -292,7 +294,7 @@ def schema(
 
     run = current_run(ctx)
     if form not in ("mermaid", "sql", "json"):
-        raise InvalidInput(f"There is no format {form}.", hint="Take mermaid, sql or json.")
+        raise InvalidInput(f"There is no format {form}.", hint="Use mermaid, sql or json.")
     with _connected(run) as connection:
         found = Schema.read(connection)
     if run.options.json or form == "json":
@@ -309,8 +311,8 @@ def archive(
 ) -> None:
     """Archive completed tasks that have not changed for a year, or for AGE.
 
-    Their owners see them with `todo list --archived`, and bring them back with
-    `todo restore --archived`. Safe to run while others work, and safe to interrupt.
+    Their owners see them with `todo list --archived`, and restore them with
+    `todo restore --archived`. It is safe to run this while others work, and to interrupt it.
 
     \b
     Examples:
@@ -326,9 +328,7 @@ def archive(
             count = retention.count_archivable(connection, age)
             run.database_render.facts({"tasks": count, "dry_run": True})
             return
-        _keep_house(
-            run, "Archiving", lambda seen: retention.archive(connection, age, progress=seen)
-        )
+        _maintain(run, "Archiving", lambda seen: retention.archive(connection, age, progress=seen))
 
 
 @db.command()
@@ -363,7 +363,7 @@ def purge(
             count = retention.count_purgeable(connection, age)
             run.database_render.facts({"tasks": count, "dry_run": True})
             return
-        _keep_house(run, "Purging", lambda seen: retention.purge(connection, age, progress=seen))
+        _maintain(run, "Purging", lambda seen: retention.purge(connection, age, progress=seen))
 
 
 BackupFile = Annotated[Path, typer.Argument(metavar="FILE", show_default=False)]
@@ -371,11 +371,10 @@ BackupFile = Annotated[Path, typer.Argument(metavar="FILE", show_default=False)]
 
 @db.command()
 def backup(ctx: typer.Context, file: BackupFile) -> None:
-    """Write a verified dump of all rows to FILE, and what it holds to FILE.manifest.json.
+    """Write a verified dump of all rows to FILE, and its contents to FILE.manifest.json.
 
-    Keep both secret: the dump holds everybody's tasks, and the keys derived from their passwords,
-    which can be guessed at. Sessions are not in it, so everybody logs in again after a restore.
-    Tables that this program did not make are not in it either.
+    Keep both files secret: the dump has everybody's tasks and password hashes. It has no sessions,
+    so everybody logs in again after a restore. It has only the tables of this program.
 
     \b
     Example:
@@ -384,15 +383,15 @@ def backup(ctx: typer.Context, file: BackupFile) -> None:
     run = current_run(ctx)
     manifest = _back_up(run, named_target(run), file)
     _show_manifest(run, file, manifest)
-    run.render.note(f"Not in the backup are the rows of {', '.join(manifest.left_out)}.")
+    run.render.note(f"The backup leaves out the rows of {', '.join(manifest.left_out)}.")
 
 
 @db.command()
 def restore(ctx: typer.Context, file: BackupFile) -> None:
-    """Bring a backup into an empty database: all of it, or nothing.
+    """Restore a backup into an empty database: all of it, or nothing.
 
-    The migrations make the schema, and no statement of the backup is run. Its rows are taken as
-    they are: restore only what you trust, since it decides who can log in and sees which task.
+    The migrations create the schema, and no statement of the backup is run. Its rows decide who can
+    log in and who sees which task, so restore only backups that you trust.
 
     \b
     Examples:
@@ -404,8 +403,8 @@ def restore(ctx: typer.Context, file: BackupFile) -> None:
 
     run = current_run(ctx)
     target = named_target(run, prepare=False)
-    if target.is_embedded:
-        run.workspace.home.forget_revision()
+    if home := run.workspace.home_of(target):
+        home.forget_revision()
     with run.database_render.progress("Restoring") as progress:
         manifest = bring_back(
             target.url,
@@ -415,10 +414,10 @@ def restore(ctx: typer.Context, file: BackupFile) -> None:
             progress=progress,
         )
     _show_manifest(run, file, manifest)
-    run.render.note("Sessions are not in a backup: everybody logs in again.")
+    run.render.note("A backup has no sessions: everybody has to log in again.")
     if manifest.roles:
         names = ", ".join(manifest.roles)
-        run.render.note(f"Log-in roles are not in a backup. Make them again: {names}")
+        run.render.note(f"A backup has no log-in roles. Grant them again: {names}")
 
 
 def _show_manifest(run: Run, file: Path, manifest: Manifest) -> None:
@@ -441,7 +440,7 @@ def health(
     wait: Annotated[
         float,
         typer.Option(
-            min=0, max=86_400, metavar="SECONDS", help="Wait so many seconds for it first."
+            min=0, max=86_400, metavar="SECONDS", help="Wait for the database up to SECONDS."
         ),
     ] = 0.0,
 ) -> None:
@@ -457,11 +456,12 @@ def health(
 
     run = current_run(ctx)
     target = named_target(run)
+    home = run.workspace.home_of(target)
     found = examine(
         target.url,
         now=run.now,
         wait_seconds=wait,
-        data_dir=run.settings.data_dir if target.is_embedded else None,
+        data_dir=home.data_dir if home else None,
     )
     checks = [vars(check) | {"hint": hint_of_check(check)} for check in found.checks]
     for check in checks:
@@ -478,7 +478,7 @@ def explain(
 ) -> None:
     """Show how the database runs the seven query patterns for you: plan, time, target, verdict.
 
-    The statements are those of the commands, under your own session; nothing is changed.
+    The statements are those of the commands. They run under your session and change nothing.
 
     \b
     Examples:
@@ -490,7 +490,7 @@ def explain(
 
     run = current_run(ctx)
     workspace = run.workspace
-    run.render.note(f"Target: {workspace.target.label}")  # yours: administrators may have another
+    run.render.note(f"Target: {workspace.target.label}")  # not the administrative target
     patterns = explained(workspace.database)
     rows = [
         {
@@ -529,12 +529,13 @@ def inspect(
 
     run = current_run(ctx)
     if section is not None and section not in list(Section):
-        raise InvalidInput(f"There is no section {section}.", hint=f"Take one of: {_SECTIONS}")
+        raise InvalidInput(f"There is no section {section}.", hint=f"Use one of: {_SECTIONS}")
     sections = list(Section) if section is None else [Section(section)]
     with _connected(run) as connection:
         if not sees_everything(connection):
             run.render.note(
-                "This role is no member of pg_read_all_stats: other roles' sessions are hidden."
+                "This role is not a member of pg_read_all_stats and cannot see other roles' "
+                "sessions."
             )
         if Section.STATEMENTS in sections and not has_statements(connection):
             run.render.note("Statements are not counted: create extension pg_stat_statements")
@@ -552,8 +553,8 @@ def grant(
 ) -> None:
     """Create a log-in role for a person, and print its URL once.
 
-    The role cannot pass row-level security and changes nothing but its person's own tasks: with
-    that URL and an account all personal commands work, and no `db` command that changes anything.
+    Row-level security limits the role to its person's own tasks. With the URL and an account, all
+    personal commands work. No `db` command that changes anything does.
 
     \b
     Examples:
@@ -566,13 +567,13 @@ def grant(
     target = named_target(run)
     if revoke:
         grants.revoke(target.url, name, timeout_seconds=run.settings.timeout_seconds)
-        run.render.note(f"Took away the role {name}.")
+        run.render.note(f"Deleted the role {name}.")
         if run.options.json:
             run.render.facts({"role": name, "revoked": True})
         return
     url = grants.grant(target.url, name, timeout_seconds=run.settings.timeout_seconds)
     if run.options.json or run.render.is_terminal:
-        run.render.note("This URL is shown once; it holds the role's password.")
+        run.render.note("This URL is shown only once. It contains the role's password.")
     if run.options.json:
         run.render.facts({"role": name, "url": url, "database": target.label})
     else:
@@ -603,7 +604,7 @@ def unlock(
 ) -> None:
     """Unlock an account that too many wrong passwords have locked.
 
-    It forgets the failures of the last half hour. Passwords and sessions stay as they are.
+    The failures of the last half hour no longer count. Passwords and sessions stay.
 
     \b
     Examples:
@@ -630,22 +631,22 @@ def unlock(
 
 
 def named_target(run: Run, *, prepare: bool = True) -> Target:
-    """The database to work on, named on stderr; the embedded one is made and started.
+    """The database to work on, named on stderr. The embedded database is started.
 
-    Migrated is nothing but the embedded one, and that only where `prepare` says so: what belongs
-    to a team is changed by nobody's accident.
+    With `prepare`, the embedded database is also created and migrated. A server is not, so that
+    nobody migrates a team's database by accident.
     """
     target = _target(run)
     run.render.note(f"Target: {target.label}")
-    if target.is_embedded and prepare:
-        run.workspace.prepare()
-    if target.is_embedded:
-        run.workspace.home.start()
+    if home := run.workspace.home_of(target):
+        if prepare:
+            run.workspace.prepare()
+        home.start()
     return target
 
 
 def _connected(run: Run, target: Target | None = None) -> AbstractContextManager[Connection]:
-    """A connection to the target, else to the one that is named now."""
+    """A connection to the target, by default to the database that the command line names."""
     from todo_cli.admin.connect import connected
 
     url = (target or named_target(run)).url
@@ -661,16 +662,16 @@ def _target(run: Run) -> Target:
     )
     target = direct(given)
     if target != given:
-        run.render.note("That is the pooled host; this needs the direct one, which is taken.")
+        run.render.note("This command needs the direct host and takes it instead of the pooled.")
     return target
 
 
 def _require_yes(run: Run, question: Callable[[], str], *, yes: bool) -> None:
-    """Ask, unless `--yes` was given. To make the question, the database is looked at first."""
+    """Ask, unless `--yes` was given. `question` may read the database."""
     if yes:
         return
-    run.require_terminal(instead=confirming("--yes"))
-    if not run.confirm(question(), option="--yes"):
+    run.questions.require_confirmable("--yes")
+    if not run.questions.confirm(question(), option="--yes"):
         run.render.note("Nothing was changed.")
         raise typer.Exit(1)
 
@@ -692,8 +693,8 @@ def _as_path(answer: str) -> Path | None:
     return Path(answer.strip()).expanduser() if answer.strip() else None
 
 
-def _keep_house(run: Run, what: str, work: Callable[[Progress], int]) -> None:
-    """Do it under a bar, and tell how many tasks it was and how fast."""
+def _maintain(run: Run, what: str, work: Callable[[Progress], int]) -> None:
+    """Do the work with a progress bar. Show how many tasks it was, and how fast."""
     started = time.perf_counter()
     with run.database_render.progress(what) as progress:
         tasks = work(progress)
@@ -705,7 +706,7 @@ def _keep_house(run: Run, what: str, work: Callable[[Progress], int]) -> None:
 
 
 def _show_status(run: Run, target: Target) -> Status:
-    """Show where the schema stands, and answer it."""
+    """Show and return the status of the schema."""
     from todo_cli.admin import migrate
 
     found = migrate.status(target.url, timeout_seconds=run.settings.timeout_seconds)
@@ -727,18 +728,18 @@ def _show_status(run: Run, target: Target) -> Status:
 
 
 class _Narrator:
-    """Tells the person what the migrations do."""
+    """Writes notes about what the migrations do."""
 
     def __init__(self, run: Run, progress: Progress) -> None:
         self._run = run
         self._progress = progress
 
     def applied(self, revision: Revision, *, is_upgrade: bool) -> None:
-        verb = "Applied" if is_upgrade else "Took back"
+        verb = "Applied" if is_upgrade else "Reverted"
         self._run.render.note(f"{verb} {revision.revision}: {revision.title}")
 
     def repaired(self, what: str) -> None:
-        self._run.render.note(f"Brought back: {what}")
+        self._run.render.note(f"Repaired: {what}")
 
     def building(self, progress: IndexProgress) -> None:
         self._progress(progress.done, progress.total or None, f"{progress.index}: {progress.phase}")

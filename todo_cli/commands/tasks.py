@@ -9,7 +9,6 @@ import typer
 
 from todo_cli.commands.completion import complete_refs
 from todo_cli.commands.options import CommandGroup, Ref, Refs, current_run
-from todo_cli.context import confirming
 from todo_cli.errors import InvalidDraft, InvalidInput
 from todo_cli.values import (
     DEFAULT_LIMIT,
@@ -347,13 +346,13 @@ def _show_changed(
 
 def _may_delete(run: Run, refs: Sequence[TaskRef]) -> bool:
     """Show what would be gone, and ask."""
-    run.require_terminal(instead=confirming("--yes"))
+    run.questions.require_confirmable("--yes")
     doomed = run.workspace.tasks.get(refs)
     shown = [f"{task.number}  {task.title}" for task in doomed[:MAX_SHOWN]]
     if len(doomed) > MAX_SHOWN:
         shown.append(f"… and {len(doomed) - MAX_SHOWN:,} more")
     count = "1 task" if len(doomed) == 1 else f"{len(doomed):,} tasks"
-    return run.confirm(f"Delete {count} for good?", option="--yes", about=shown)
+    return run.questions.confirm(f"Delete {count} for good?", option="--yes", about=shown)
 
 
 def _add_lines(run: Run, description: str | None) -> list[Task]:

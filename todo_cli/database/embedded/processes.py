@@ -99,20 +99,23 @@ def run_quietly(
     )
 
 
-def complaint(output: str) -> str:
-    """The line of a program's output that says why it failed.
+def complaint(output: str, *, last: bool = False) -> str:
+    """The line of a program's output that says why it failed: the first error, or the last one."""
+    import re
+
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    errors = re.findall(r"\b(?:FATAL|PANIC|ERROR|error):\s+(.+)", "\n".join(lines))
+    return (errors or lines or ["it ended without a message."])[-1 if last else 0]
+
+
+def complaint_in_log(log: str) -> str:
+    """The line of a server's log that says why it did not start.
 
     Lines with "terminating connection" are left out. They come from the children of an earlier
     server, which may still write to the same log.
     """
-    import re
-
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
-    lines = [line for line in lines if "terminating connection" not in line]
-    for line in reversed(lines):
-        if found := re.search(r"\b(?:FATAL|PANIC|ERROR|error):\s+(.+)", line):
-            return found[1]
-    return lines[-1] if lines else "it ended without a message."
+    lines = [line for line in log.splitlines() if "terminating connection" not in line]
+    return complaint("\n".join(lines), last=True)
 
 
 def wait_until(condition: Callable[[], bool], timeout_seconds: float) -> bool:

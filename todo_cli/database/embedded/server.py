@@ -314,8 +314,9 @@ class EmbeddedServer:
         """Run one of PostgreSQL's programs, and raise its complaint if it fails."""
         done = processes.run_quietly(command, self._child_environ(), stdin=stdin)
         if done.returncode != 0:
+            reason = processes.complaint(done.stderr, last=True)
             raise EmbeddedServerError(
-                f"The embedded database could not be made: {processes.complaint(done.stderr)}",
+                f"The embedded database could not be made: {reason}",
                 hint="Free some space or check the folder, or set TODO_DATABASE_URL to a server.",
             )
 
@@ -366,7 +367,7 @@ class EmbeddedServer:
             if time.monotonic() > deadline or not any(text in said for text in _TRANSIENT):
                 # If the disk is full, the log may lack the message.
                 full = os.statvfs(self._data_dir).f_bavail == 0
-                reason = "the disk is full." if full else processes.complaint(said)
+                reason = "the disk is full." if full else processes.complaint_in_log(said)
                 raise EmbeddedServerError(
                     f"The embedded database server did not start: {reason}",
                     hint=f"Its log is {self._log}.",
