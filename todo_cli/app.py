@@ -1,4 +1,4 @@
-"""The command tree, and the one error boundary, where errors become exit codes."""
+"""The command tree, and the one place where errors become exit codes."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
 _UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 MAX_REPEATED = 10_000
-"""Characters of a command line that a hint repeats: more than anybody types."""
+"""A hint repeats a command line of up to so many characters, more than anybody types."""
 
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
 _LIST_OPTIONS = "todo_cli.list_options"
-"""Under this name the context keeps what `todo` alone hands to `todo list`."""
+"""The context stores the options under this name that `todo` alone passes to `todo list`."""
 
 
 class Program(TodoGroup):
-    """`todo` itself: without a command it is `todo list`, and takes the options of that."""
+    """The root command. Without a subcommand it runs `todo list`, and takes its options."""
 
     def __init__(self, *, commands: Any, params: list[Any], **attributes: Any) -> None:
         self._list_options = [one for one in commands["list"].params if one not in COMMON]
@@ -56,7 +56,7 @@ class Program(TodoGroup):
         return super().invoke(ctx)
 
     def given_list_option(self, ctx: Any) -> str | None:
-        """An option of `todo list` that stood before the command's name."""
+        """An option of `todo list` that was given before the command's name."""
         for option in self._list_options:
             if ctx.get_parameter_source(option.name).name != "DEFAULT":
                 return str(option.opts[0])
@@ -79,22 +79,22 @@ def todo(
         bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)
     ] = False,
     install_completion: Annotated[
-        bool, typer.Option("--install-completion", help="Have Tab complete, in this shell.")
+        bool, typer.Option("--install-completion", help="Install Tab completion for this shell.")
     ] = False,
     show_completion: Annotated[
-        bool, typer.Option("--show-completion", help="Show the script that does it.")
+        bool, typer.Option("--show-completion", help="Show the completion script.")
     ] = False,
     shell: Annotated[
         ShellName | None,
         typer.Option(
             "--shell",
             metavar="SHELL",
-            help="For those two, if it is not this one: bash, zsh, fish, powershell, pwsh.",
+            help="The shell to complete in: bash, zsh, fish, powershell, pwsh.",
             show_default=False,
         ),
     ] = None,
 ) -> None:
-    """The terminal's todo manager. Alone, it is `todo list`, and takes the options of that.
+    """A todo manager for the terminal. `todo` alone runs `todo list`, and takes its options.
 
     \b
     Examples:
@@ -122,8 +122,8 @@ def todo(
     assert isinstance(program, Program)
     if misplaced := program.given_list_option(ctx):
         raise InvalidInput(
-            f"{misplaced} is an option of todo list; it cannot stand before another command.",
-            hint=f"Write it behind the command: todo {ctx.invoked_subcommand} … {misplaced}",
+            f"{misplaced} is an option of todo list and cannot precede another command.",
+            hint=f"Write it after the command: todo {ctx.invoked_subcommand} … {misplaced}",
         )
 
 
@@ -169,7 +169,7 @@ app.add_typer(agent.app, name="agent")
 
 
 class DatabaseGroup(OwnProcessGroup):
-    """The `todo db` commands, made when one is asked for: they would cost every call 5 ms."""
+    """The `todo db` commands, imported when one is needed: the import takes 5 ms."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(self._made().list_commands(ctx))
@@ -191,9 +191,9 @@ app.add_typer(
 
 
 def run(invocation: Invocation, databases: Databases | None = None) -> int:
-    """Run one command line to its end; answer its exit code. Raises nothing that is expected.
+    """Run one command line and return its exit code. Expected errors are reported, not raised.
 
-    With `databases` it is run for a caller elsewhere, and may raise `HandBack`.
+    With `databases`, the agent runs it for a client, and it may raise `HandBack`.
     """
     current = Run(invocation, databases=databases, is_guest=bool(databases))
     try:
@@ -224,13 +224,13 @@ def run(invocation: Invocation, databases: Databases | None = None) -> int:
 
 
 def _tell_missing_agent(run: Run) -> None:
-    """Say once why there can be no agent. Where nothing can be written, say it on terminals."""
+    """Say once why no agent can run. If that cannot be recorded, say it each time on a terminal."""
     for data_dir in client.missed:
         fault = place.fault(data_dir)
         if fault is None or not _is_news(run, data_dir, fault):
             continue
         run.render.note(f"The agent, which makes commands fast, cannot run: {fault[0]}")
-        run.render.note(f"hint: {fault[1]} TODO_AGENT=0 does without the agent.")
+        run.render.note(f"hint: {fault[1]} TODO_AGENT=0 runs commands without the agent.")
 
 
 def _is_news(run: Run, data_dir: str, fault: tuple[str, str]) -> bool:
@@ -250,7 +250,7 @@ def _is_news(run: Run, data_dir: str, fault: tuple[str, str]) -> bool:
 
 @functools.cache
 def command_tree() -> TyperGroup:
-    """All commands. They keep nothing of a run, so that many can share them."""
+    """All commands. They hold no state of a run, so that runs can share them."""
     command = typer.main.get_command(app)
     assert isinstance(command, TyperGroup)
     return command
@@ -278,7 +278,7 @@ _LIBRARYS_WORDS = {
 
 
 def _usage_message(error: typer.TyperException) -> str:
-    """What is wrong with the words, without the jargon of the library that converts values."""
+    """The library's message about wrong words, without its jargon."""
     message = error.message if _alike_options(error) else error.format_message()
     for jargon, plain in _LIBRARYS_WORDS.items():
         message = message.replace(jargon, plain)
@@ -291,14 +291,14 @@ def _usage_hint(error: typer.TyperException) -> str | None:
 
 
 def _alike_options(error: typer.TyperException) -> list[str]:
-    """The options that are spelt like one that there is not."""
+    """The options that are spelt like the unknown one."""
     return sorted(getattr(error, "possibilities", None) or [])
 
 
 def _report(run: Run, error: TodoError) -> None:
     from todo_cli.commands.hints import hint_of
 
-    # The words may not have been parsed yet when they turned out to be wrong.
+    # Wrong words may not have been parsed, so look for the options in the words.
     words = run.invocation.argv
     error.hint = hint_of(error, command=run.command)
     if error.exit_code == ExitCode.UNREACHABLE and len(words) > 1:
@@ -310,7 +310,7 @@ def _report(run: Run, error: TodoError) -> None:
 
 
 def _repeating(run: Run) -> str:
-    """How to give the command once more: what was typed is not lost."""
+    """How to repeat the command, with the words that were typed."""
     from todo_cli.commands.words import command_line
 
     line = command_line(run.invocation.argv)
@@ -321,7 +321,7 @@ def _repeating(run: Run) -> str:
 
 
 def write_traceback(run: Run, error: BaseException) -> None:
-    """The call stacks of an error and its causes: places, types, no values and no SQL."""
+    """Write the call stacks of an error and its causes, without values and SQL."""
     import traceback
 
     seen: BaseException | None = error
@@ -332,6 +332,6 @@ def write_traceback(run: Run, error: BaseException) -> None:
 
 
 def _forget_stdout(invocation: Invocation) -> None:
-    """Keep the interpreter from flushing into the closed pipe once more when it ends."""
+    """Keep the interpreter from flushing into the closed pipe when it exits."""
     if invocation.stdout is sys.stdout:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

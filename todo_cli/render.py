@@ -1,7 +1,7 @@
 """The only writer to stdout and stderr: tables and charts for people, TSV and JSON for programs.
 
-stdout is data, stderr is narration. User text is data too: it is never markup, and what would
-steer a terminal is shown, not sent. Rich is imported only where something is drawn.
+stdout gets data, stderr narration. User text is never markup, and its control characters are shown
+and not sent to a terminal. Only the functions that draw import Rich.
 """
 
 from __future__ import annotations
@@ -47,25 +47,25 @@ if TYPE_CHECKING:
     from todo_cli.models import Task
 
 MAX_CHANGED_SHOWN = 20
-"""So many tasks that were changed have a line on a terminal; the others are counted."""
+"""A terminal shows a line for so many changed tasks. The others are counted."""
 MIN_CHART_ROWS = 5
 MIN_BAR_WIDTH, MAX_BAR_WIDTH = 6, 30
 DAYS_OF_A_YEAR = 365
 DEFAULT_HEIGHT = 24
-"""Lines of a terminal that does not say how many it has."""
+"""The height of a terminal that does not report it."""
 DESCRIPTION_MARK = " ¶"
-"""Behind the title of a task with a description, in a table."""
+"""Follows the title of a task that has a description, in a table."""
 MIN_TITLE_WIDTH = 10
 COLUMN_GAP = 2
 _BOLD, _DIM, _CYAN, _DIM_CYAN = "1", "2", "36", "2;36"
 """Parameters of SGR, which sets a terminal's style (ECMA-48, 8.3.117)."""
 COPY_CHARACTERS = 1024 * 1024
 NARROW = 60
-"""Below this many columns the times are left out of a table, so that titles keep their room."""
+"""A table narrower than this has no times, so that the titles have room."""
 
 
 class Renderer:
-    """Writes one run's answer in the form that the options and the streams ask for."""
+    """Writes the result of one run, in a form that depends on the options and the streams."""
 
     def __init__(
         self,
@@ -86,26 +86,26 @@ class Renderer:
 
     @property
     def is_terminal(self) -> bool:
-        """Whether people read the answer: a terminal, and no JSON asked for."""
+        """Whether people read the result: stdout is a terminal, and JSON was not asked for."""
         return not self._json and self._stdout.isatty()
 
     # --- narration -------------------------------------------------------------------------
 
     def note(self, sentence: str) -> None:
-        """Tell the person something, unless told to be quiet."""
+        """Write a sentence for the user to stderr, unless `--quiet` was given."""
         if not self._quiet:
             self._stderr.write(printable(sentence) + "\n")
             self._stderr.flush()
 
     def waiting(self, describe: Callable[[], str]) -> AbstractContextManager[None]:
-        """Tell a person at a terminal what a long wait is for, while it lasts."""
+        """Show on a terminal what a long wait is for, while it lasts."""
         if self._quiet or not self._stderr.isatty():
             return nullcontext()
         is_animated = self._environ.get("TERM") != "dumb"
         return spinning(self._stderr, describe, is_animated=is_animated)
 
     def prompt(self, question: str, about: Sequence[str] = ()) -> None:
-        """Ask, below the lines that say what it is about."""
+        """Write a question below the lines in `about`."""
         self._stderr.writelines(f"{printable(line)}\n" for line in about)
         self._stderr.write(printable(question))
         self._stderr.flush()
@@ -113,7 +113,7 @@ class Renderer:
     # --- tasks -----------------------------------------------------------------------------
 
     def added(self, added: Task | list[Task]) -> None:
-        """What `add` made: one task, or as many as there were lines."""
+        """The added tasks: one task, or a list of them from lines of input."""
         tasks = added if isinstance(added, list) else [added]
         if self._quiet and not self._json:
             self._stdout.write("".join(f"{task.number}\n" for task in tasks))
@@ -123,7 +123,7 @@ class Renderer:
     def changed(
         self, outcomes: str | Sequence[str], tasks: Sequence[Task], *, as_array: bool = True
     ) -> None:
-        """What became of tasks, of all or of each: lines on a terminal, records on a pipe."""
+        """Changed tasks, with one outcome for all or one for each: lines, records or JSON."""
         if self._json:
             documents = [task_document(task) for task in tasks]
             self._document(documents if as_array else documents[0])
@@ -134,10 +134,10 @@ class Renderer:
             self.records(tasks)
 
     def json_array(self, pages: Iterable[str]) -> None:
-        """One JSON array of documents, or nothing of it where they cannot all be read.
+        """One JSON array of documents, or nothing if a page cannot be read.
 
-        Where there is more than a page, all waits in a temporary file until the last one is there,
-        so that it takes no more memory than a page or two.
+        Several pages are collected in a temporary file until the last one is read, so that they
+        take the memory of one or two.
         """
         coming = iter(pages)
         first, second = next(coming, ""), next(coming, None)
@@ -165,13 +165,13 @@ class Renderer:
         return self._json_text(json.loads(document)).replace("\n", "\n  ")
 
     def lines(self, pages: Iterable[str]) -> None:
-        """Records or documents, a line each, written as the pages come."""
+        """Records or documents, one a line. Each page is written as soon as it is read."""
         for page in filter(None, pages):
             self._stdout.write(page)
             self._stdout.write("\n")
 
     def records(self, tasks: Iterable[Task]) -> None:
-        """One tab-separated record a line, nothing cut."""
+        """One tab-separated record a line, with nothing truncated."""
         self._stdout.writelines(f"{task_record(task)}\n" for task in tasks)
 
     def page(self, page: TaskPage, query: TaskQuery) -> None:
@@ -188,10 +188,10 @@ class Renderer:
     def _table(
         self, tasks: Sequence[Task], query: TaskQuery, width: int, *, styled: bool
     ) -> Iterator[str]:
-        """Numbers and times keep their width; the title is what is cut to fit.
+        """The lines of a table. Titles are truncated to fit; numbers and times are not.
 
-        Not Rich's table: this is what people wait for most often, and that one takes as long as
-        the rest of the command, and as long again to import.
+        Rich's table would triple the time of the command that people run most: it takes as long
+        as the rest of the command, and its import again as long.
         """
         from rich.cells import cell_len
 
@@ -231,7 +231,7 @@ class Renderer:
             yield _styled(number, _DIM_CYAN if faded else _CYAN, styled) + last
 
     def task(self, task: Task) -> None:
-        """One task, everything about it."""
+        """One task with all its fields."""
         if self._json:
             self._document(task_document(task))
             return
@@ -309,14 +309,14 @@ class Renderer:
         console.print(rate)
         console.print()
         height = terminal_height(self._stdout, self._environ)
-        # Beside the figures: the rate, an empty line, the chart's heading, and the next prompt.
+        # Four more lines: the rate, an empty line, the chart's heading, and the next prompt.
         rows = max(MIN_CHART_ROWS, height - figures.row_count - 4)
         console.print(_chart(stats.by_day, console.width, rows))
 
     # --- accounts --------------------------------------------------------------------------
 
     def facts(self, facts: Mapping[str, Any]) -> None:
-        """One thing by its fields: a table, lines of name and value, or a JSON object."""
+        """Names and values: a table, lines, or a JSON object."""
         if self._json:
             self._document({name: json_value(value) for name, value in facts.items()})
         elif not self.is_terminal:
@@ -337,11 +337,11 @@ class Renderer:
             self._stdout.write(f"todo {version}\n")
 
     def line(self, text: str) -> None:
-        """One line as it is: a URL to be copied."""
+        """One line without decoration, such as a URL to copy."""
         self._stdout.write(printable(text) + "\n")
 
     def sessions(self, sessions: Sequence[AccountSession]) -> None:
-        """An account's sessions, newest first; the current one is marked."""
+        """An account's sessions. The current one is marked."""
         if self._json:
             self._document([session_document(session) for session in sessions])
         elif not self.is_terminal:
@@ -371,7 +371,7 @@ class Renderer:
             return value.astimezone().strftime("%Y-%m-%d %H:%M")
         return printable(in_words(value))
 
-    # --- the ways out ----------------------------------------------------------------------
+    # --- output ----------------------------------------------------------------------------
 
     def _document(self, document: Any) -> None:
         """One JSON document: compact on a pipe, indented on a terminal."""
@@ -381,7 +381,7 @@ class Renderer:
         if not self._stdout.isatty():
             return compact_json(document)
         text = json.dumps(document, ensure_ascii=False, indent=2)
-        # JSON's own escapes are the same text to a reader of JSON, and steer no terminal.
+        # JSON's escapes mean the same to a parser, and are safe for a terminal.
         return "".join(_json_escaped(character) for character in text)
 
     def _console(self) -> Console:
@@ -390,10 +390,10 @@ class Renderer:
 
 @contextmanager
 def temporary_file() -> Iterator[TextIO]:
-    """A nameless file for text that waits to be written.
+    """A temporary file without a name.
 
     Raises:
-        AnswerLost: no folder for temporary files can be written to.
+        AnswerLost: no folder for temporary files is writable.
     """
     from tempfile import TemporaryFile
 
@@ -401,8 +401,8 @@ def temporary_file() -> Iterator[TextIO]:
         file = TemporaryFile("w+", encoding="utf-8", newline="")  # noqa: SIM115 - closed below
     except OSError as error:
         raise AnswerLost(
-            f"No temporary file can be made for the answer: {error.strerror}.",
-            hint="Set TMPDIR to a folder that can be written to, or use --jsonl.",
+            f"Cannot create a temporary file for the answer: {error.strerror}.",
+            hint="Set TMPDIR to a writable folder, or use --jsonl.",
         ) from error
     with file:
         yield file
@@ -411,7 +411,7 @@ def temporary_file() -> Iterator[TextIO]:
 def write_error(
     error: TodoError, stderr: TextIO, environ: Mapping[str, str], *, json: bool
 ) -> None:
-    """What happened and what to type next, on stderr: two lines, or one JSON document."""
+    """Write an error and its hint to stderr: two lines, or one JSON document."""
     if json:
         body = {"code": error.code, "message": error.message, "hint": error.hint}
         stderr.write(compact_json({"error": body}) + "\n")
@@ -424,7 +424,7 @@ def write_error(
 
 
 def relative_time(instant: datetime, now: datetime) -> str:
-    """How long ago, in the largest unit that fits; the date after a year."""
+    """How long ago, in the largest whole unit. After a year, the date."""
     seconds = (now - instant).total_seconds()
     if seconds < 60:
         return "just now"
@@ -442,7 +442,7 @@ def relative_time(instant: datetime, now: datetime) -> str:
 
 
 def in_words(value: Any) -> str:
-    """A value as people read it."""
+    """A value, formatted for people."""
     if value is None:
         return "–"
     if isinstance(value, bool):
@@ -477,7 +477,7 @@ def _figures(stats: Stats, now: datetime) -> Iterator[tuple[str, str]]:
 
 
 def duration(seconds: float) -> str:
-    """A length of time in the largest unit that fits, to one decimal."""
+    """A length of time in the largest whole unit, to one decimal."""
     for unit, length in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
         if seconds >= length:
             count = f"{seconds / length:.1f}"
@@ -486,7 +486,7 @@ def duration(seconds: float) -> str:
 
 
 def _figures_table(figures: Sequence[tuple[str, str]], width: int) -> Table:
-    """The figures in two columns where there is room, so that the chart has more lines."""
+    """The figures, in two columns if they fit, so that the chart has more lines."""
     columns = 1 if width < NARROW else 2
     lines = -(-len(figures) // columns)
     table = plain_table(header=False)
@@ -499,7 +499,7 @@ def _figures_table(figures: Sequence[tuple[str, str]], width: int) -> Table:
 
 
 def _chart(days: Sequence[DayCount], width: int, max_rows: int) -> Table:
-    """Two bars a day, or a few days where there are more than rows: created and completed."""
+    """Bars of created and completed tasks per day, or per span of days if there are many days."""
     from rich.bar import Bar
 
     span = -(-len(days) // max_rows)
@@ -546,14 +546,14 @@ def _time_shown(task: Task, query: TaskQuery) -> datetime:
 
 
 def _fitted(text: str, width: int, mark: str = "") -> str:
-    """Text and mark in exactly so many columns: the text cut with an ellipsis, or spaces behind."""
+    """Text and mark in exactly `width` columns. The text is truncated, or padded with spaces."""
     from rich.cells import set_cell_size
 
     return set_cell_size(cut(text, width - len(mark)) + mark, width)
 
 
 def cut(text: str, width: int) -> str:
-    """Text in at most so many columns, with an ellipsis where something is missing."""
+    """Text in at most `width` columns. Truncated text ends with an ellipsis."""
     from rich.cells import cell_len, set_cell_size
 
     return text if cell_len(text) <= width else set_cell_size(text, width - 1) + "…"
@@ -570,7 +570,7 @@ def plain_table(*, header: bool = True) -> Table:
 
 
 def plain_text(text: str) -> Any:
-    """Text for Rich as it is: no markup, no emoji codes."""
+    """Text for Rich without markup and emoji codes."""
     from rich.text import Text
 
     return Text(text)
@@ -587,7 +587,7 @@ def _has_colour(stream: TextIO, environ: Mapping[str, str]) -> bool:
 def make_console(stream: TextIO, environ: Mapping[str, str]) -> Console:
     from rich.console import Console
 
-    # What is not said here Rich reads from the environment of this process, not of the caller.
+    # Rich would read missing settings from this process's environment, not from the caller's.
     colour = _has_colour(stream, environ)
     truecolor = environ.get("COLORTERM") in ("truecolor", "24bit")
     return Console(
@@ -606,7 +606,7 @@ def make_console(stream: TextIO, environ: Mapping[str, str]) -> Console:
 
 
 def terminal_width(stream: TextIO, environ: Mapping[str, str]) -> int:
-    """The columns of the terminal that the stream is; where it is none, 80."""
+    """The columns of the stream's terminal, else 80."""
     columns = environ.get("COLUMNS", "")
     if columns.isdigit() and int(columns) > 0:
         return int(columns)
@@ -617,7 +617,7 @@ def terminal_width(stream: TextIO, environ: Mapping[str, str]) -> int:
 
 
 def terminal_height(stream: TextIO, environ: Mapping[str, str]) -> int:
-    """The lines of the terminal that the stream is; where it is none, 24."""
+    """The lines of the stream's terminal, else 24."""
     lines = environ.get("LINES", "")
     if lines.isdigit() and int(lines) > 0:
         return int(lines)

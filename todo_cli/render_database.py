@@ -1,4 +1,4 @@
-"""What the `todo db` commands say: kept apart, since few people ever load it."""
+"""The output of the `todo db` commands. A module of its own, since few people load it."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class DatabaseRenderer(Renderer):
     def sections(
         self, sections: Mapping[str, Sequence[Mapping[str, Any]]], *, as_array: bool
     ) -> None:
-        """Several lists of records, each under its name; `as_array` where it is just one."""
+        """Several named lists of records. With `as_array` there is just one."""
         if self._json and not as_array:
             self._document({name: [*map(_recorded, rows)] for name, rows in sections.items()})
             return
@@ -69,7 +69,7 @@ class DatabaseRenderer(Renderer):
                 self.rows([{"section": name, **row} for row in rows])
 
     def health(self, status: str, target: str, checks: Sequence[Mapping[str, Any]]) -> None:
-        """The checks: on a terminal what is well in short, with the hint for what is not."""
+        """The checks. On a terminal a table, with hints for the checks that did not pass."""
         if self._json:
             document = [dict(check) for check in checks]
             self._document({"status": status, "target": target, "checks": document})
@@ -97,7 +97,7 @@ class DatabaseRenderer(Renderer):
 
     @contextmanager
     def progress(self, what: str) -> Iterator[Progress]:
-        """A bar on a terminal with the rate and the time left; nothing elsewhere."""
+        """A progress bar with the rate and the time left, if stderr is a terminal."""
         if self._quiet or not self._stderr.isatty():
             yield lambda *_: None
             return
@@ -131,7 +131,7 @@ _SIGNS = {"ok": ("✓", None), "warn": ("!", "yellow"), "fail": ("✗", "red")}
 
 
 def _recorded(row: Mapping[str, Any]) -> dict[str, Any]:
-    """As a program reads it."""
+    """A record for programs, with instants as text."""
     return {
         name: rfc3339(value) if isinstance(value, datetime) else value
         for name, value in row.items()
@@ -139,12 +139,12 @@ def _recorded(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 LONG_CELL = 40
-"""A longer cell may be folded: a statement, not a name."""
+"""A longer cell with spaces may be folded: it is a statement, not a name."""
 MIN_LONG_CELL = 20
 
 
 def _table(rows: Sequence[Mapping[str, Any]], now: datetime, width: int) -> Any:
-    """A row a record; or a line a field, where the names would have to be broken."""
+    """One row for each record, or one line for each field if the columns do not fit."""
     cells = [[_cell(name, value, now) for name, value in row.items()] for row in rows]
     headings = [name.replace("_", " ") for name in rows[0]]
     if _needed_width(headings, cells) > width:
@@ -168,7 +168,7 @@ def _table(rows: Sequence[Mapping[str, Any]], now: datetime, width: int) -> Any:
 
 
 def _needed_width(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> int:
-    """How many columns of a terminal a table takes that breaks long cells only."""
+    """The width of a table that folds only long cells."""
     from rich.cells import cell_len
 
     width = 0
@@ -195,7 +195,7 @@ def _fields(rows: Sequence[Mapping[str, Any]], cells: Sequence[Sequence[str]]) -
 
 
 def _cell(name: str, value: Any, now: datetime) -> str:
-    """As a person reads it."""
+    """A value, formatted for people."""
     if isinstance(value, datetime):
         return relative_time(value, now)
     if isinstance(value, int) and name.endswith("bytes"):

@@ -110,5 +110,5 @@ def test_no_room_for_a_temporary_file_is_told(
     result = cli_here("list", "--json")
     assert (result.exit_code, result.stdout) == (1, "")
     error = json.loads(result.stderr)["error"]
-    assert error["message"].startswith("No temporary file can be made for the answer: ")
+    assert error["message"].startswith("Cannot create a temporary file for the answer: ")
     assert "TMPDIR" in error["hint"]

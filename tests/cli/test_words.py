@@ -114,7 +114,7 @@ def test_the_program_alone_takes_the_options_of_the_list(cli: Cli) -> None:
 
 
 def test_an_option_of_the_list_before_another_command_is_refused(cli: Cli) -> None:
-    assert hint(cli("--all", "add", "x")) == "Write it behind the command: todo add … --all"
+    assert hint(cli("--all", "add", "x")) == "Write it after the command: todo add … --all"
     assert ok(cli("list")) == ""
 
 

@@ -1,7 +1,7 @@
-"""Connections for administration: ordinary transactions under the role that the URL names.
+"""Connections for administration: ordinary transactions under the role in the URL.
 
-Settings are made inside a transaction and end with it. A pooler in transaction mode gives the
-server's session to somebody else after each transaction, together with whatever was set in it.
+Settings are local to a transaction. A pooler in transaction mode gives the session to another
+client after each transaction, together with the session's settings.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from todo_cli.database.retry import retry
 from todo_cli.errors import DatabaseUnreachable, Refused, RuleViolated, SchemaBehind
 
 APPLICATION_NAME = "todo db"
-NO_SESSION = "This needs a session of its own, and a connection pooler stands before the server."
+NO_SESSION = "This needs a session of its own, which the connection pooler does not give."
 NO_SESSION_HINT = "Give the server's own address: --database-url, or TODO_DATABASE_URL_UNPOOLED"
 
 NOT_OWNER = "not_owner"
 """The reason of an error that the owner of the tables would not get."""
 
 MAINTENANCE = {"todo.maintenance": "on"}
-"""The setting by which an owner whom row-level security binds sees every row (migration 0007)."""
+"""With this setting, row-level security lets the tables' owner see every row (migration 0007)."""
 
 _SET_LOCALLY: LiteralString = """
 select pg_catalog.set_config(name, value, true)
@@ -40,9 +40,9 @@ from unnest(%s::text[], %s::text[]) as local (name, value)
 
 
 class Connection(connecting.Connection):
-    """A connection in autocommit mode whose transactions all begin with the same settings.
+    """A connection in autocommit mode. All its transactions begin with the same settings.
 
-    Everything but `vacuum` belongs into a transaction: outside of one no time limit holds.
+    Run everything but VACUUM in a transaction: there is no time limit outside of one.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -63,9 +63,9 @@ class Connection(connecting.Connection):
             yield transaction
 
     def set_locally(self, **more: str) -> None:
-        """Make the settings for the rest of the transaction, or of the implicit one of a pipeline.
+        """Apply the settings until the end of the transaction or pipeline.
 
-        A setting of two words, such as `todo.maintenance`, is passed in a mapping: `**{…}`.
+        Pass a setting with a dot in its name, such as `todo.maintenance`, in a mapping: `**{…}`.
         """
         settings = self.local_settings | more
         self.execute(_SET_LOCALLY, (list(settings), list(settings.values())))
@@ -80,15 +80,15 @@ def connected(
     unreached_seconds: float | None = None,
     needs_session: bool = False,
 ) -> Iterator[Connection]:
-    """A connection in autocommit mode; tried again until the timeout where a fault may pass.
+    """A connection in autocommit mode. Connecting is retried until the timeout.
 
-    A statement in a transaction waits for somebody else's lock as long at most. Nobody may accept
-    the connection for `unreached_seconds`: a few unless given, and for as long the database may be
-    missing. With `needs_session` a pooler is refused that gives each transaction another session.
+    The timeout also limits how long a statement in a transaction waits for a lock. The server may
+    accept no connections, or lack the database, for `unreached_seconds` (by default a few).
+    `needs_session` refuses a pooler in transaction mode.
 
     Raises:
-        Refused: a session was needed, and a pooler stands before the server.
-        TodoError: the database cannot be reached, or refused what was done inside.
+        Refused: a session was needed, and the server is behind a pooler.
+        TodoError: the database cannot be reached, or refused a statement.
     """
     limit = timeout_seconds if lock_timeout_seconds is None else lock_timeout_seconds
     try:
@@ -111,15 +111,14 @@ def connected(
 def open_session(
     parameters: Mapping[str, str], deadline: Deadline, *, settings: str = ""
 ) -> Connection:
-    """A connection with a session of the server's for itself, where settings and locks stay.
+    """A connection with a server session of its own, in which settings and locks last.
 
-    `settings` are the session's own, as start-up options: `-c name=value`.
-
-    A pooler in transaction mode refuses start-up options or drops them, a server takes them.
+    `settings` are start-up options of the session: `-c name=value`. A pooler in transaction mode
+    refuses or drops start-up options, so a mark among them tells whether there is one.
 
     Raises:
-        Refused: a pooler stands before the server.
-        psycopg.OperationalError: no address took the connection.
+        Refused: the server is behind a pooler.
+        psycopg.OperationalError: no address accepted the connection.
     """
     mark = secrets.token_hex(8)
     given = parameters.get("options") or _default_options()
@@ -139,7 +138,7 @@ def open_session(
 
 
 def _default_options() -> str:
-    """What libpq takes from PGOPTIONS, which an option of ours would replace."""
+    """The options from PGOPTIONS. libpq ignores them if a connection has options of its own."""
     found = (each.val for each in psycopg.pq.Conninfo.get_defaults() if each.keyword == b"options")
     return (next(found, None) or b"").decode()
 
@@ -151,7 +150,7 @@ def _opened(
     patience = Deadline(timeout_seconds, unreached_seconds=unreached_seconds)
 
     def open_() -> Connection:
-        # A single try takes as long as a sleeping compute needs to wake.
+        # A single try may take as long as a suspended compute needs to start.
         deadline = Deadline(max(timeout_seconds, connecting.CONNECT_TIMEOUT_SECONDS))
         try:
             with faults.translated():
@@ -173,9 +172,9 @@ def _opened(
 
 @contextmanager
 def maintaining(connection: Connection) -> Iterator[None]:
-    """A transaction in which an owner who is bound by row-level security sees every task.
+    """A transaction in which the owner sees every task in spite of row-level security.
 
-    The setting ends with the transaction. Migration 0007 says whom the policy lets pass.
+    Migration 0007 defines for whom the policy does that.
     """
     with connection.transaction():
         connection.set_locally(**MAINTENANCE)
@@ -185,7 +184,7 @@ def maintaining(connection: Connection) -> Iterator[None]:
 
 @contextmanager
 def telling_if_interrupted(what_is_kept: Callable[[], str]) -> Iterator[None]:
-    """Have a Ctrl-C say what it leaves; whoever runs the command shows the note."""
+    """On Ctrl-C, add a note about what remains. The command shows the note."""
     try:
         yield
     except KeyboardInterrupt as interruption:
@@ -194,9 +193,9 @@ def telling_if_interrupted(what_is_kept: Callable[[], str]) -> Iterator[None]:
 
 
 def notice_interruptions(connection: Connection) -> None:
-    """Have the server end a long statement soon after Ctrl-C closed the connection.
+    """Make the server end a long statement soon after Ctrl-C closes the connection.
 
-    Else it would hold its locks until the statement ends. Not every system can tell.
+    Otherwise the server keeps the locks until the statement ends. Some systems do not support this.
     """
     connection.local_settings["client_connection_check_interval"] = "1s"
     try:
@@ -207,23 +206,23 @@ def notice_interruptions(connection: Connection) -> None:
 
 
 def tidy(connection: Connection, *tables: str) -> None:
-    """Vacuum and analyze tables after much was changed, or all of them where none is named.
+    """Vacuum and analyze tables after many changes, or all tables if none is named.
 
-    Plans and the counts of dead rows are right at once then, and counts come from the index
-    alone. A table that somebody has locked is left out: a vacuum knows no time limit.
+    Plans and counts of dead rows are then right at once, and counting needs only the index. Locked
+    tables are skipped, since a vacuum has no time limit.
     """
-    # Else what this session counted comes on top of what analyze counts.
+    # Otherwise the server adds this session's counts later to those of ANALYZE.
     connection.execute("select pg_stat_force_next_flush()")
     names = sql.SQL(", ").join(sql.Identifier(*table.split(".")) for table in tables)
     connection.execute(sql.SQL("vacuum (analyze, skip_locked) {}").format(names))
 
 
 def require_full_sight(connection: Connection) -> None:
-    """See that no policy hides a task: a count would be wrong, a dump incomplete.
+    """Check that no policy hides a task. A count would be wrong, and a dump incomplete.
 
     Raises:
-        SchemaBehind: the archive's revision is not there.
-        RuleViolated: this role is not the tables' owner and cannot pass row-level security.
+        SchemaBehind: the schema is missing, or older than the archive.
+        RuleViolated: this role does not own the tables and cannot bypass row-level security.
     """
     row = connection.execute(_FULL_SIGHT).fetchone()
     if row is None or row[0] is None:

@@ -1,9 +1,8 @@
-"""Keeping tables small: old completed tasks go to the archive, old trash goes for good.
+"""Keeps tables small: archives old completed tasks, and deletes old tasks from the trash.
 
-Both walk a table once, a little at a time; each step is a transaction of its own that waits for no
-task (`for update skip locked`) and holds nobody up. A step is done as a whole or not at all, also
-where it is interrupted, and another run takes up what is left. What somebody else has locked is
-left for that run too.
+Both go through a table once, in small steps. Each step is a transaction that skips locked tasks
+(FOR UPDATE SKIP LOCKED), so that it neither waits nor makes others wait. A later run does the tasks
+that an interrupted run left or skipped.
 """
 
 from __future__ import annotations
@@ -28,26 +27,26 @@ from todo_cli.admin.tables import FORCED, sql_list
 from todo_cli.errors import InvalidInput, Refused
 
 TASKS_A_STEP = 200
-"""4 ms with the disk's part: 51,000 tasks a second, and the slowest of people's commands meanwhile
-take 1.3 times as long. Steps of 1,000 that leave it to others to wait for the disk make 75,000, and
-whoever adds a task waits for all that they wrote: up to four times as long."""
+"""A step takes 4 ms including the disk: 51,000 tasks a second, and people's slowest commands take
+1.3 times as long meanwhile. Steps of 1,000 with asynchronous commit reach 75,000 a second, but
+adding a task takes up to four times as long."""
 TASKS_AIMED_AT = 175
-"""A little less, since pages where a step found its fill have to be looked at again."""
+"""Slightly fewer than a full step, since the pages of a full step are read again."""
 FIRST_PAGES, MAX_PAGES = 4, 4_096
-"""How much of the table a step looks through. It adapts: an old table has stretches where all is
-archived already, and a distant server makes each step expensive."""
+"""How many pages of the table a step reads. The number adapts: parts of an old table have nothing
+left to archive, and a distant server makes each step expensive."""
 
 _AGE = re.compile(r"(\d{1,6})([dwy])")
 _DAYS = {"d": 1, "w": 7, "y": 365}
 MAX_DAYS = 365_000
-"""A thousand years; an instant before 4713 BC is none for PostgreSQL."""
+"""A thousand years. PostgreSQL has no instants before 4713 BC."""
 
 
 def parse_age(text: str) -> timedelta:
     """An age such as `30d`, `8w` or `1y` (of 365 days).
 
     Raises:
-        InvalidInput: it is not one.
+        InvalidInput: the text is not an age.
     """
     found = _AGE.fullmatch(text)
     days = int(found[1]) * _DAYS[found[2]] if found else None
@@ -57,18 +56,18 @@ def parse_age(text: str) -> timedelta:
 
 
 def archive(connection: Connection, older_than: timedelta, *, progress: Progress) -> int:
-    """Move completed tasks to the archive that nobody touched for so long; answer how many.
+    """Archive completed tasks that have not changed for so long. Returns how many.
 
-    A task that rows of another table refer to stays. The connection is in autocommit mode.
+    A task stays if rows of another table refer to it. The connection must be in autocommit mode.
 
     Raises:
-        Refused: row-level security would hide rows that refer to tasks; nothing was moved.
-        TodoError: the database refused; what was moved so far is whole.
+        Refused: row-level security hides rows that refer to tasks; nothing was moved.
+        TodoError: the database refused; the steps before were committed.
     """
     moved = first = 0
     width = FIRST_PAGES
     notice_interruptions(connection)
-    with maintaining(connection):  # whoever may not see every task is refused here
+    with maintaining(connection):  # refuses roles that do not see every task
         pages = int(one(connection, _PAGES))
         tasks = _Tasks.read(connection)
     while first < pages:
@@ -82,25 +81,25 @@ def archive(connection: Connection, older_than: timedelta, *, progress: Progress
         (moved_now,) = move.fetchone() or (0,)
         moved += moved_now
         if found < TASKS_A_STEP or not moved_now:
-            first += width  # else there may be more of them here
+            first += width  # a full step may have left tasks in these pages
         width = max(1, min(2 * width, MAX_PAGES, width * TASKS_AIMED_AT // max(1, found)))
         progress(moved, None, f"Archiving, page {min(first, pages):,} of {pages:,}")
     return moved
 
 
 def purge(connection: Connection, older_than: timedelta, *, progress: Progress) -> int:
-    """Delete for good what lies in the trash for so long; answer how many tasks that was.
+    """Delete tasks for good that have been in the trash for so long. Returns how many.
 
-    The connection is in autocommit mode.
+    The connection must be in autocommit mode.
 
     Raises:
-        TodoError: the database refused; what is not deleted yet is as it was.
+        TodoError: the database refused; the steps before were committed.
     """
     purged = 0
     after: tuple[UUID, int] | None = (UUID(int=0), -1)
     notice_interruptions(connection)
     with maintaining(connection):
-        pass  # whoever may not see every task is refused here
+        pass  # refuses roles that do not see every task
     while after is not None:
         values = {"user": after[0], "number": after[1], "step": TASKS_A_STEP}
         with _step(connection):
@@ -127,11 +126,11 @@ def count_purgeable(connection: Connection, older_than: timedelta) -> int:
 
 @dataclass(frozen=True)
 class _Tasks:
-    """The table of tasks as the catalog has it, in SQL.
+    """SQL about the table of tasks, made from the catalog.
 
-    `columns` are all of them, so that a task is moved whole; where the archive lacks one, the
-    server refuses the statement. `is_referred_to` holds for a task that rows of other tables refer
-    to: a foreign key could delete those together with the task, or forget the task in them.
+    `columns` lists all columns, so that a task is moved whole. If the archive lacks one, the server
+    refuses the statement. `is_referred_to` is true for tasks to which rows of other tables refer: a
+    foreign key could delete those rows with the task, or set their reference to NULL.
     """
 
     columns: str
@@ -157,7 +156,7 @@ class _Tasks:
 
 @contextmanager
 def _step(connection: Connection) -> Iterator[None]:
-    """An implicit transaction in one round trip, for an owner who was found to see every task."""
+    """An implicit transaction in one round trip, after a check that the role sees every task."""
     with connection.pipeline():
         connection.set_locally(**MAINTENANCE)
         yield
@@ -215,7 +214,7 @@ from (
     for update skip locked
 ) as old
 """
-"""By physical position, since no index leads to old completed tasks, and none is worth its cost."""
+"""By physical position: an index on old completed tasks would not be worth its cost."""
 _MOVE: LiteralString = """
 with gone as (
     delete from tasks
@@ -227,8 +226,8 @@ moved as (
 )
 select count(*) from moved
 """
-"""A statement of its own: it sees the rows that somebody committed before the tasks were locked.
-From then on a row that refers to one of them has to wait."""
+"""A separate statement, so that it sees the rows that were committed before the tasks were locked.
+New rows that refer to one of these tasks wait for the lock."""
 _PURGE: LiteralString = """
 with trash as (
     select user_id, number, id, deleted_at from tasks
@@ -249,4 +248,4 @@ last as (
 )
 select (select count(*) from gone), (select user_id from last), (select number from last)
 """
-"""The walk goes on behind the last task that was looked at, old or not."""
+"""The next step begins after the last task that this one read, old or not."""
