@@ -18,6 +18,7 @@ import trustme
 
 from tests.support import encrypted
 from tests.support.encrypted import EncryptedServer
+from tests.support.waiting import wait_until
 from todo_cli.database import connecting
 from todo_cli.database.connecting import Deadline
 from todo_cli.database.embedded import EmbeddedServer
@@ -117,7 +118,7 @@ def test_the_password_is_sent_where_the_url_says_so(
     assert PASSWORD.encode() in server.heard
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server() -> Iterator[EncryptedServer]:
     with encrypted.running() as found:
         yield found
@@ -166,7 +167,7 @@ def test_the_embedded_database_is_the_one_in_its_folder(
     home = EmbeddedHome(folder / "todo", os.environ)
     try:
         assert home.prepare()
-        assert not home._has_clients()
+        wait_until(lambda: not home._has_clients())  # the server sees a moment later who left
     finally:
         EmbeddedServer(folder / "todo", os.environ).stop()
         shutil.rmtree(folder)

@@ -45,7 +45,7 @@ vacuum analyze tasks;
 """
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def large_database(postgres: Postgres, template: str) -> Iterator[str]:
     postgres.execute(f"create database large template {template} strategy file_copy")
     with psycopg.connect(postgres.url("large"), autocommit=True) as connection:
@@ -61,6 +61,8 @@ def _last_of_first_page(tasks: TaskRepository) -> TaskRef:
 
 Ask = Callable[[TaskRepository], object]
 SEVERAL = [TaskRef.parse(str(number)) for number in (11, 12, 13)]
+DELETED = [TaskRef.parse(str(number)) for number in (14, 15, 16)]
+"""No other pattern asks for these."""
 ALL = TaskQuery(state=TaskState.ALL, limit=PAGE)
 PATTERNS: dict[str, Ask] = {
     "list": lambda tasks: tasks.page(ALL, with_total=True),
@@ -73,7 +75,7 @@ PATTERNS: dict[str, Ask] = {
     "show several": lambda tasks: tasks.get(SEVERAL),
     "complete several": lambda tasks: tasks.set_completed(SEVERAL, True),
     "toggle several": lambda tasks: tasks.toggle(SEVERAL),
-    "delete several for good": lambda tasks: tasks.delete(SEVERAL),
+    "delete several for good": lambda tasks: tasks.delete(DELETED),
     "trash": lambda tasks: tasks.page(TaskQuery(state=TaskState.TRASH, limit=PAGE)),
 }
 

@@ -36,14 +36,14 @@ __version__ = {version!r}
 """Stands in for the package's `__init__.py`: names the modules that a light command imported."""
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def installed() -> Iterator[Installed]:
     folder = Path(tempfile.mkdtemp(prefix="todo-start-"))
     yield Installed.from_wheel(build_wheel(folder), folder / "an environment")
     shutil.rmtree(folder)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def warm(installed: Installed) -> Iterator[AgentHome]:
     """A home whose agent was started by the installed program."""
     folder = Path(tempfile.mkdtemp(prefix="todo-agent-"))

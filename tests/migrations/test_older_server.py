@@ -25,21 +25,30 @@ from todo_cli.tasks.repository import TaskRepository
 from todo_cli.values import SortKey, TaskDraft, TaskQuery, TaskRef
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def older_url() -> Iterator[str]:
     with server.running(older.programs()) as url:
         yield url
 
 
-def test_each_revision_goes_up_and_down_and_up(older_url: str) -> None:
+@pytest.fixture
+def empty_older_url(older_url: str) -> Iterator[str]:
     with psycopg.connect(older_url, autocommit=True) as connection:
+        connection.execute("create database revised")
+        yield older_url.replace("/postgres?", "/revised?")
+        connection.execute("drop database revised with (force)")
+
+
+def test_each_revision_goes_up_and_down_and_up(empty_older_url: str) -> None:
+    url = empty_older_url
+    with psycopg.connect(url, autocommit=True) as connection:
         before = catalog_of(connection)
         for revision in REVISIONS:
-            migrate.upgrade(older_url, revision)
+            migrate.upgrade(url, revision)
             after = catalog_of(connection)
-            migrate.downgrade(older_url, "-1")
+            migrate.downgrade(url, "-1")
             assert catalog_of(connection) == before, f"{revision} leaves something behind"
-            migrate.upgrade(older_url, revision)
+            migrate.upgrade(url, revision)
             assert catalog_of(connection) == after
             before = after
 
