@@ -1,11 +1,11 @@
-"""Writing a backup: a dump of rows that was looked at before it got its name.
+"""Writes a backup: a dump of rows, which gets its name after it was verified.
 
-`pg_dump` comes with the embedded server. The rows of every table are counted in the very snapshot
-that is dumped, and counted again in the finished file.
+`pg_dump` comes with the embedded server. The rows of every table are counted in the snapshot that
+is dumped, and again in the finished file.
 
-The schema is not in a backup, since the migrations make it. Sessions and other live secrets are
-not in it, nor passwords of log-in roles. The keys that were derived from people's passwords are,
-so whoever reads a backup can try to guess those.
+A backup has no schema, since the migrations create it. It has no sessions or other live secrets,
+and no passwords of log-in roles. It has the keys derived from people's passwords, so whoever reads
+it can try to guess the passwords.
 """
 
 from __future__ import annotations
@@ -50,13 +50,13 @@ def backup(
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
     progress: Progress,
 ) -> Manifest:
-    """Dump the rows of a database into a file; it gets its name only when it was verified.
+    """Dump the rows of a database into a file. The file gets its name after it was verified.
 
     Raises:
-        Refused: the file is there already, cannot be written, did not hold what it should, or a
-            restore could not bring back all that these tables hold.
+        Refused: the file already exists, cannot be written, or failed verification, or `pg_dump`
+            failed.
         RuleViolated: row-level security hides rows from this role; nothing was written.
-        InvalidInput: the URL holds a secret that PostgreSQL's programs cannot be given unseen.
+        InvalidInput: the URL has a secret that cannot be passed to PostgreSQL's programs secretly.
     """
     client_programs.access(url)
     for taken in (file, manifest_path(file)):
@@ -95,7 +95,7 @@ def backup(
 
 
 def _publish(dump: Unfinished, file: Path, manifest: Manifest) -> None:
-    """Give dump and manifest their names; the dump last, so that it never stands alone."""
+    """Give the manifest its name, then the dump, so that no dump lacks its manifest."""
     path = manifest_path(file)
     with unfinished(path) as made:
         made.file.write((json.dumps(manifest.model_dump(), indent=2) + "\n").encode())
@@ -108,12 +108,12 @@ def _publish(dump: Unfinished, file: Path, manifest: Manifest) -> None:
 
 
 def _require_client(connection: Connection, environ: Mapping[str, str]) -> None:
-    """pg_dump reads servers of its own version and older ones only."""
+    """Check the version of pg_dump, which reads only servers that are not newer than itself."""
     server = connection.info.server_version // 10_000
     client = programs.client_programs(environ).major
     if server > client:
         raise Refused(
-            f"The server is PostgreSQL {server}, and pg_dump here is of PostgreSQL {client}.",
+            f"The server is PostgreSQL {server}, and the installed pg_dump is version {client}.",
             hint=f"Use newer programs: set or unset {programs.VARIABLE}, or upgrade todo.",
         )
 
@@ -156,7 +156,7 @@ select jsonb_build_object(
 
 @contextmanager
 def _snapshot(connection: Connection) -> Iterator[str]:
-    """A snapshot that another connection can look at as well, while this one holds it."""
+    """Export a snapshot, which another connection can use during this transaction."""
     connection.isolation_level = IsolationLevel.REPEATABLE_READ
     with connection.transaction():
         connection.set_locally(transaction_read_only="on", **MAINTENANCE)
@@ -172,7 +172,7 @@ def _facts(connection: Connection) -> dict[str, Any]:
 
 
 def _count_rows(connection: Connection) -> dict[str, int]:
-    """`schema.table` and its rows, as this transaction sees them."""
+    """The number of rows of each `schema.table` in this transaction's snapshot."""
     counts = {}
     wanted = (list(PUBLIC_TABLES), list(LIVE_SECRETS))
     for (name,) in connection.execute(_TABLES, wanted).fetchall():

@@ -1,4 +1,4 @@
-"""Loading many rows into tables at once: without indexes, keys and triggers until the end."""
+"""Loads many rows into tables: without indexes, keys and triggers until the end."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ Progress = Callable[[int, int | None, str], None]
 
 @contextmanager
 def unindexed(connection: Connection, tables: Sequence[str], progress: Progress) -> Iterator[None]:
-    """Take away what slows a load of these tables, and build it again at the end.
+    """Drop the indexes, keys and triggers of these tables, and build them again at the end.
 
-    Inside a transaction of the caller's, so that no end of it leaves a table without its indexes.
-    A table is named with its schema. Only the tables' owner may do this.
+    The caller's transaction makes sure that no table stays without its indexes. Tables are named
+    with their schema. Only the tables' owner may do this.
     """
     connection.set_locally(
         max_parallel_maintenance_workers="2",
-        # More than this fits no cache, and sorts more slowly: 4.4 s, not 3.5, for ten million.
+        # More does not fit the cache and sorts more slowly: 4.4 s, not 3.5, for ten million rows.
         maintenance_work_mem="64MB",
         work_mem="128MB",
         jit="off",
@@ -66,4 +66,4 @@ select name, drop, build from (
 ) as slowing
 order by position, name
 """
-"""In the order of building: keys before the foreign keys that refer to them."""
+"""In the order of building, since foreign keys need the keys to which they refer."""

@@ -1,8 +1,8 @@
-"""Running PostgreSQL's own programs, and how they reach a database: by TLS.
+"""Runs PostgreSQL's own programs, which connect to databases with TLS.
 
-The programs of the wheel come with a libpq that was built without OpenSSL. psycopg brings one that
-has it and exports the same functions, so the loader is told to take that one. It is also the
-library that `connection_parameters` is written for: the same rules for TLS and passwords hold.
+The programs of the wheel come with a libpq without OpenSSL. psycopg's libpq has it and exports the
+same functions, so the loader is told to use that one. The rules of `connection_parameters` for TLS
+and passwords then hold for the programs too.
 """
 
 from __future__ import annotations
@@ -50,12 +50,12 @@ def program(
     stdin: IO[bytes] | None = None,
     stdout: IO[bytes] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a program, connected to `url` if it is given; it has ended well where this ends.
+    """Run a program, connected to `url` if it is given. On exit, wait for it to succeed.
 
-    What it writes can be read from the process, unless it goes to a file.
+    Its output can be read from the process, unless it goes to a file.
 
     Raises:
-        TodoError: it ended with an error, in its own words, or it could not connect.
+        TodoError: the program failed (with its own message), or could not connect.
     """
     variables, address = access(url)
     found = programs.client_programs(environ)
@@ -86,7 +86,7 @@ def program(
 
 
 def has_ended(running: subprocess.Popen[bytes]) -> bool:
-    """Whether a program has ended, after waiting a little for it."""
+    """Whether a program has ended. Waits briefly for that."""
     try:
         running.wait(_POLL_SECONDS)
     except subprocess.TimeoutExpired:
@@ -95,10 +95,12 @@ def has_ended(running: subprocess.Popen[bytes]) -> bool:
 
 
 def access(url: str | None) -> tuple[dict[str, str], str | None]:
-    """The secret for the environment, the rest for the command line, where all can read it.
+    """The environment with the secret, and the connection string for the command line.
+
+    Everybody on the machine can read the command line.
 
     Raises:
-        InvalidInput: the URL holds a secret that libpq reads from no variable.
+        InvalidInput: the URL has a secret that libpq cannot read from a variable.
     """
     if url is None:
         return {}, None
@@ -110,7 +112,7 @@ def access(url: str | None) -> tuple[dict[str, str], str | None]:
         )
     password = parts.pop("password", None)
     parts.setdefault("connect_timeout", str(CONNECT_TIMEOUT_SECONDS))
-    # An owner whom row-level security binds sees all rows by the policy of migration 0007.
+    # With this setting, the policy of migration 0007 lets the owner see all rows.
     parts["options"] = f"{parts.get('options', '')} -c todo.maintenance=on".strip()
     secret = {"PGAPPNAME": "todo db"}
     if password is not None:
@@ -119,7 +121,7 @@ def access(url: str | None) -> tuple[dict[str, str], str | None]:
 
 
 def _kept(environ: Mapping[str, str]) -> dict[str, str]:
-    """What programs need, and libpq's own variables, which this process's connection heeds too."""
+    """The variables that programs need, and those of libpq, which psycopg reads too."""
     names = ("PATH", "HOME", "LD_LIBRARY_PATH", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
     kept = {
         name: value for name, value in environ.items() if name in names or name.startswith("PG")
@@ -128,7 +130,7 @@ def _kept(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 class Preloading(NamedTuple):
-    """What a program has to be started with: variables, and descriptors that it inherits."""
+    """Variables and inherited descriptors to start a program with."""
 
     environ: dict[str, str]
     descriptors: tuple[int, ...]
@@ -136,14 +138,14 @@ class Preloading(NamedTuple):
 
 @contextmanager
 def preloading(url: str | None, major: int = programs.MAJOR) -> Iterator[Preloading]:
-    """Have the loader take this process's libpq for a program that is started inside.
+    """Make the loader use this process's libpq for a program that is started inside.
 
-    Not for a program that connects to nothing; nor on Windows, whose loader looks beside the
-    program first. To a socket of this machine a program of the newest `major` version connects by
-    its own; an older one does not know all parameters of `access`.
+    A program without a connection does not need it. Windows cannot do it: its loader looks beside
+    the program first. A program of the newest `major` version connects to a local socket with its
+    own libpq. Older versions do not know all parameters of `access`.
 
     Raises:
-        Refused: it cannot be found, or is older than the programs.
+        Refused: psycopg's libpq cannot be found, or is older than the programs.
     """
     needs_none = url is None or (is_socket(url) and major == programs.MAJOR)
     if needs_none or os.name == "nt":
@@ -151,11 +153,11 @@ def preloading(url: str | None, major: int = programs.MAJOR) -> Iterator[Preload
         return
     library = path()
     if sys.platform == "darwin":
-        # Looked in before the place that a program names, by the file's name.
+        # The loader looks here first, by the name of the file.
         yield Preloading({"DYLD_LIBRARY_PATH": str(library.parent)}, ())
         return
-    # LD_LIBRARY_PATH would come after the program's own RPATH. LD_PRELOAD ends at a space or a
-    # colon, which a folder's name may hold: so the folder is named by a descriptor.
+    # LD_LIBRARY_PATH would come after the program's own RPATH. LD_PRELOAD is separated by spaces
+    # and colons, which a folder's name may contain, so the folder is named by a descriptor.
     folder = os.open(library.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         yield Preloading({"LD_PRELOAD": f"/proc/self/fd/{folder}/{library.name}"}, (folder,))
@@ -168,7 +170,7 @@ def path() -> Path:
     """The file of the libpq that psycopg has loaded.
 
     Raises:
-        Refused: it cannot be found, or is older than the programs, which would miss functions.
+        Refused: it cannot be found, or is older than the programs and so lacks functions.
     """
     if psycopg.pq.version() // 10_000 >= programs.MAJOR:
         with contextlib.suppress(AttributeError, OSError, TypeError):

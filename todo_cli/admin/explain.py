@@ -1,7 +1,7 @@
-"""The seven query patterns as the logged-in user runs them: the very statements of the commands.
+"""Explains the seven query patterns with the statements of the commands.
 
 They run in one transaction that is rolled back, under `todo_app` and the user's own session, so
-that what is seen is what row-level security lets through and what it costs.
+that the plans include row-level security.
 """
 
 from __future__ import annotations
@@ -53,10 +53,10 @@ class Explained:
 
 
 def explain(database: Database) -> list[Explained]:
-    """Explain each pattern on the user's own tasks; nothing is changed.
+    """Explain each pattern on the user's own tasks. Changes nothing.
 
     Raises:
-        NotLoggedIn: the patterns are somebody's.
+        NotLoggedIn: nobody is logged in.
     """
 
     def look(cursor: Any) -> list[Explained]:
@@ -67,10 +67,10 @@ def explain(database: Database) -> list[Explained]:
 
 
 def best_plans(connection: psycopg.Connection[Any], *, number: int) -> list[Explained]:
-    """The fastest of three runs of each pattern, on the task of that number; all in one round trip.
+    """The fastest of three runs of each pattern, on the task with that number. One round trip.
 
-    The connection is in a transaction as the person, which the caller rolls back. A first run also
-    reads the catalog, and what nobody asked for lately from the disk.
+    The connection is in a transaction under the user's session, which the caller rolls back. A
+    first run is slower, since it also reads the catalog and uncached pages.
     """
     runs = [
         (

@@ -1,7 +1,7 @@
-"""Looking into a running database: what it keeps in memory, who waits, what grows.
+"""Inspects a running database: its cache, sessions, locks, tables, indexes and statements.
 
-Each section is one statement on the server's own statistics. A role that is no member of
-`pg_read_all_stats` sees its own sessions only; who asks is told so.
+Each section is one statement on the server's statistics. A role that is not a member of
+`pg_read_all_stats` sees only its own sessions. The command then says so.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from psycopg.rows import dict_row
 from todo_cli.admin.connect import Connection, one
 
 UNUSED_SCANS = 50
-"""Neon's own inspector calls an index unused that was scanned fewer times."""
+"""Neon's inspector calls an index with fewer scans unused."""
 LONG_RUNNING_SECONDS = 300
-"""And a statement long that runs over five minutes."""
+"""Neon's inspector calls a statement that takes longer long-running."""
 
 
 class Section(StrEnum):
@@ -110,13 +110,13 @@ _HAS_STATEMENTS: LiteralString = "select to_regclass('pg_stat_statements') is no
 
 
 def sees_everything(connection: Connection) -> bool:
-    """Whether the role may look at other roles' sessions."""
+    """Whether the role may see other roles' sessions."""
     with connection.transaction():
         return bool(one(connection, _CAN_SEE_ALL))
 
 
 def has_statements(connection: Connection) -> bool:
-    """Whether the extension that counts statements is there, where it is looked for."""
+    """Whether pg_stat_statements is installed and on the search path."""
     with connection.transaction():
         return bool(one(connection, _HAS_STATEMENTS))
 
@@ -124,7 +124,7 @@ def has_statements(connection: Connection) -> bool:
 def inspect(
     connection: Connection, section: Section, *, long_seconds: float = LONG_RUNNING_SECONDS
 ) -> list[dict[str, Any]]:
-    """The records of a section; empty where the extension for it is not there."""
+    """The records of a section. Empty if the extension for it is missing."""
     if section is Section.STATEMENTS and not has_statements(connection):
         return []
     values = {"seconds": long_seconds, "unused_scans": UNUSED_SCANS}

@@ -1,4 +1,4 @@
-"""Running the migrations. The only module that imports Alembic, apart from the migrations."""
+"""Runs the migrations. The only module that imports Alembic, apart from the migrations."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ select not row_security_active('public.tasks') or exists (
     where schemaname = 'public' and tablename = 'tasks' and policyname = 'tasks_maintenance'
 )
 """
-"""Before the revision that brings this policy, an owner without BYPASSRLS sees no task."""
+"""Before the revision that adds this policy, an owner without BYPASSRLS sees no task."""
 UPGRADE_LOCK = 7_307_199_250_321_003_123
 """The key of the advisory lock that lets one migration run at a time: an arbitrary constant."""
 
 _LOCK_TIMEOUT = "-c lock_timeout=1s"
-"""Who comes after a migration that waits for a table waits as well. So it gives up soon, lets them
-pass, and is tried again."""
+"""While a migration waits for a lock on a table, later statements wait too. So the migration gives
+up soon, lets them run, and is retried."""
 
 _POLL_SECONDS = 0.5
 _LOOKING_ON_SECONDS = 10
@@ -63,7 +63,7 @@ where p.pid = %s
 
 @dataclass(frozen=True)
 class Revision:
-    """A revision that this program brings; `title` is the first line of its file."""
+    """A revision of this program. `title` is the first line of its file."""
 
     revision: str
     title: str
@@ -71,9 +71,9 @@ class Revision:
 
 @dataclass(frozen=True)
 class Status:
-    """Where a database stands. `current` None means that nothing was ever made there.
+    """The revision of a database. `current` is None if the database has no schema.
 
-    `is_newer` says that a newer program made its schema: nothing is pending, and `current` is
+    `is_newer` means that a newer program made the schema: nothing is pending, and `current` is
     above `head`.
     """
 
@@ -85,7 +85,7 @@ class Status:
 
 @dataclass(frozen=True)
 class Loss:
-    """What taking one revision back would cost: how many of what. `count` None is not known."""
+    """What a downgrade of one revision would delete. `count` is None if it is not known."""
 
     revision: str
     count: int | None
@@ -94,7 +94,7 @@ class Loss:
 
 @dataclass(frozen=True)
 class IndexProgress:
-    """How far an index build is, as the server says it; `total` 0 where it does not know."""
+    """The progress of an index build. `total` is 0 if the server does not know it."""
 
     index: str | None
     phase: str
@@ -103,16 +103,16 @@ class IndexProgress:
 
 
 class Watcher(Protocol):
-    """Somebody who looks on."""
+    """Is called while migrations run."""
 
     def applied(self, revision: Revision, *, is_upgrade: bool) -> None:
-        """Be told that a revision is there now, or gone."""
+        """A revision was upgraded or downgraded."""
 
     def repaired(self, what: str) -> None:
-        """Be told that something that people need was missing and is back."""
+        """A missing policy or privilege was restored."""
 
     def building(self, progress: IndexProgress) -> None:
-        """Be told how far an index is; called from another thread, every half second."""
+        """An index is being built. Called from another thread, every half second."""
 
 
 def upgrade(
@@ -122,19 +122,19 @@ def upgrade(
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
     watcher: Watcher | None = None,
 ) -> None:
-    """Bring the schema to a revision: each in a transaction, one caller at a time.
+    """Upgrade the schema to a revision: each revision in a transaction, one caller at a time.
 
-    At "head", policies and privileges that somebody removed are brought back.
+    At "head", missing policies and privileges are restored too.
 
-    A cut leaves one revision or another, and an index that is found to be invalid, so it is tried
-    again like any statement, for `timeout_seconds` in all; a try that has begun takes the time
-    that it needs.
+    A lost connection leaves a whole revision, and at most an invalid index, which the next try
+    finds. So the upgrade is retried for up to `timeout_seconds`. A try that has begun has no time
+    limit.
 
     Raises:
         SchemaNewer: a newer program made the schema; nothing was changed.
         ForeignSchema: another program's tables are in the way; nothing was changed.
         Refused: there is no such revision.
-        TodoError: it failed; the revisions before the failing one stand.
+        TodoError: a revision failed; the revisions before it were committed.
     """
 
     def work(connection: Connection) -> None:
@@ -156,12 +156,12 @@ def downgrade(
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
     watcher: Watcher | None = None,
 ) -> None:
-    """Bring the schema back to an older revision, each in a transaction.
+    """Downgrade the schema to an older revision, each revision in a transaction.
 
     Raises:
-        SchemaNewer: a newer program made the schema, and knows how to take it back.
+        SchemaNewer: a newer program made the schema, and only that one can downgrade it.
         Refused: there is no such revision below the present one.
-        TodoError: it failed; the revisions above the failing one are gone.
+        TodoError: a revision failed; the downgrades before it were committed.
     """
 
     def work(connection: Connection) -> None:
@@ -173,10 +173,10 @@ def downgrade(
 
 
 def upgrade_sql(revision: str = "head", *, in_one_transaction: bool = False) -> str:
-    """The statements that bring an empty database to a revision.
+    """The statements that upgrade an empty database to a revision.
 
-    `in_one_transaction` leaves out what a transaction cannot hold: its own begin and commit, and
-    that indexes are built concurrently, which is of no use to empty tables.
+    `in_one_transaction` leaves out what a transaction cannot contain: BEGIN and COMMIT, and
+    CONCURRENTLY, which is of no use to empty tables.
 
     Raises:
         Refused: this program does not know the revision.
@@ -190,16 +190,16 @@ _CONCURRENTLY = re.compile(r"^((?:create(?: unique)?|drop) index) concurrently",
 
 
 def downgrade_sql(revision: str) -> str:
-    """The statements that bring a database from head back to a revision."""
+    """The statements that downgrade a database from head to a revision."""
     return _sql(command.downgrade, f"head:{revision}")
 
 
 def status(url: str, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS) -> Status:
-    """Where the database stands, and what it lacks.
+    """The database's revision, and the revisions that it lacks.
 
     Raises:
-        DatabaseUnreachable: it cannot be asked.
-        ForeignSchema: the revision that it names is another program's.
+        DatabaseUnreachable: the database cannot be reached.
+        ForeignSchema: the revision is another program's.
     """
 
     def work(connection: Connection) -> Status:
@@ -215,9 +215,9 @@ def status(url: str, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS) -> Sta
 def losses(
     url: str, revision: str, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
 ) -> list[Loss]:
-    """What a downgrade to a revision would take away, as each revision above it says, newest first.
+    """What a downgrade to a revision would delete, newest revision first. Changes nothing.
 
-    Only what is there: no loss of nothing. Changes nothing.
+    Each revision declares its losses. Those with a count of 0 are left out.
 
     Raises:
         SchemaNewer: a newer program made the schema.
@@ -237,12 +237,12 @@ def losses(
 
 
 def current(connection: Connection) -> str | None:
-    """The revision that the database is at; None for an empty one."""
+    """The database's revision, or None if it is empty."""
     return MigrationContext.configure(connection).get_current_revision()
 
 
 def head() -> str:
-    """The newest revision that this program brings."""
+    """The newest revision of this program."""
     revision = ScriptDirectory.from_config(_config()).get_current_head()
     assert revision is not None
     return revision
@@ -264,7 +264,7 @@ def _title(script: Any) -> str:
 
 
 def _current_and_known(connection: Connection) -> str | None:
-    """The revision that the database is at, if this program knows it; None for an empty one.
+    """The database's revision, if this program knows it, or None if the database is empty.
 
     Raises:
         SchemaNewer: a newer program made the schema.
@@ -275,7 +275,7 @@ def _current_and_known(connection: Connection) -> str | None:
     known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
     if at is None or at in known:
         return at
-    # Revisions of this project are numbered; Alembic gives others' random hexadecimal names.
+    # Revisions of this project are numbered. Alembic's default is random hexadecimal names.
     if at.isdecimal() and at > head():
         raise SchemaNewer(
             f"The database's schema (revision {at}) is newer than this program ({head()})."
@@ -287,7 +287,7 @@ def _current_and_known(connection: Connection) -> str | None:
 
 @contextmanager
 def _foreign_tables_told(at: str | None) -> Iterator[None]:
-    """Tell whoever begins in a database with tables of the same names what is in the way."""
+    """Report a table of another program that has the name of one of ours."""
     try:
         yield
     except sa.exc.ProgrammingError as error:
@@ -301,7 +301,7 @@ def _foreign_tables_told(at: str | None) -> Iterator[None]:
 
 
 def _to_take_back(at: str | None, revision: str) -> list[Any]:
-    """The revisions from the present one down to another, which stays; newest first."""
+    """The revisions above the target revision, newest first."""
     scripts = ScriptDirectory.from_config(_config())
     steps = _RELATIVE.fullmatch(revision)
     if steps:
@@ -310,7 +310,7 @@ def _to_take_back(at: str | None, revision: str) -> list[Any]:
 
 
 def _count(connection: Connection, statement: str) -> int | None:
-    """How many there are; None where a policy would hide some of them from this role."""
+    """The count of a loss, or None if row-level security hides rows from this role."""
     with connection.begin():
         maintenance = "select set_config('todo.maintenance', 'on', true)"
         connection.execute(sa.text(maintenance))
@@ -322,7 +322,7 @@ def _count(connection: Connection, statement: str) -> int | None:
 def _run(
     url: str, work: Callable[[Connection], T], timeout_seconds: float, *, needs_session: bool = True
 ) -> T:
-    """Do the work on Neon's direct host; again where a fault passes."""
+    """Do the work on Neon's direct host, and retry it after a transient fault."""
     deadline = Deadline(timeout_seconds)
 
     def attempt() -> T:
@@ -351,23 +351,23 @@ def _sql(work: Callable[..., None], revision: str, *, in_one_transaction: bool =
 
 @contextmanager
 def _sentences() -> Iterator[None]:
-    """What Alembic says, as this program's error."""
+    """Raise Alembic's errors as errors of this program."""
     try:
         yield
     except (CommandError, RevisionError) as error:
         raise Refused(
-            f"The migrations cannot do that: {error}.".replace("..", "."),
+            f"The migration is not possible: {error}.".replace("..", "."),
             reason="impossible_migration",
         ) from error
 
 
 @contextmanager
 def _watched(url: str, connection: Connection, watcher: Watcher | None) -> Iterator[None]:
-    """Tell the watcher how far the connection's index builds are, asked on another connection."""
+    """Tell the watcher the progress of index builds, read on another connection."""
     if watcher is None:
         yield
         return
-    # Not the process that the connection was told: behind Neon's proxy that is another number.
+    # Not the connection's own value, which is another number behind Neon's proxy.
     pid = connection.execute(sa.text("select pg_backend_pid()")).scalar_one()
     connection.rollback()
     over = threading.Event()
@@ -381,7 +381,7 @@ def _watched(url: str, connection: Connection, watcher: Watcher | None) -> Itera
 
 
 def _look_on(url: str, pid: int, watcher: Watcher, over: threading.Event) -> None:
-    if over.wait(_POLL_SECONDS):  # most upgrades are over before there is something to tell
+    if over.wait(_POLL_SECONDS):  # most upgrades end sooner
         return
     try:
         parameters = target.connection_parameters(target.direct_url(url))
@@ -391,7 +391,7 @@ def _look_on(url: str, pid: int, watcher: Watcher, over: threading.Event) -> Non
                 if row is not None:
                     watcher.building(IndexProgress(*row))
     except psycopg.Error:
-        return  # who only looks on does not stop the work
+        return  # the upgrade goes on without progress
 
 
 @contextmanager
@@ -399,8 +399,8 @@ def connected(url: str, deadline: Deadline, *, needs_session: bool = True) -> It
     """A connection to the database's direct host, for Alembic.
 
     Raises:
-        Refused: a session was needed, for the lock that lets one migration run at a time, and a
-            pooler stands before the server.
+        Refused: a session was needed, for the lock that lets one migration run at a time, and the
+            server is behind a pooler.
     """
     parameters = target.connection_parameters(target.direct_url(url))
 
@@ -421,7 +421,7 @@ def connected(url: str, deadline: Deadline, *, needs_session: bool = True) -> It
 
 
 def _config(connection: Connection | None = None, watcher: Watcher | None = None) -> Config:
-    """Alembic's settings: beside the package in a checkout, inside it where it was installed."""
+    """Alembic's settings. They are beside the package in a checkout, else inside the package."""
     installed = _PACKAGE / "alembic.ini"
     config = Config(installed if installed.exists() else _PACKAGE.parent / "alembic.ini")
     config.attributes["connection"] = connection

@@ -1,4 +1,4 @@
-"""What a plan says: which indexes it uses, what it read for nothing, how long it took."""
+"""Reads a query plan: its indexes, its large scans and its time."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 LARGE_SCAN = 10_000
-"""Rows read one by one from which on a sequential scan is a fault, not a small table's best way."""
+"""A sequential scan of more rows than this is a fault. On a small table it is the best plan."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """One plan. `milliseconds` (planning and execution) is None where it was not executed."""
+    """One plan. `milliseconds` (planning and execution) is None if the plan was not executed."""
 
     indexes: list[str]
     large_scans: list[str]
@@ -55,7 +55,7 @@ def _is_large_scan(node: Mapping[str, Any]) -> bool:
 
 
 def _lines(node: Mapping[str, Any], depth: int) -> Iterator[str]:
-    """The plan as an outline: what is done, on what, for how many rows."""
+    """The plan as an outline: operation, object and rows."""
     on = node.get("Index Name") or node.get("Relation Name") or node.get("CTE Name") or ""
     rows = node.get("Actual Rows", node["Plan Rows"])
     yield f"{'  ' * depth}{node['Node Type']}{' on ' if on else ''}{on} ({rows:,.0f} rows)"

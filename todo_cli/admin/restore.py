@@ -1,8 +1,7 @@
-"""Bringing a backup into an empty database, in one transaction.
+"""Restores a backup into an empty database, in one transaction.
 
-Nothing that a backup holds is run. The migrations make the schema, and the rows are copied into
-the tables that are known then. Before it is committed the rows are counted, and the schema is
-compared with what this program expects.
+No statement of a backup is run. The migrations create the schema, and the rows are copied into its
+tables. Before the commit, the rows are counted and the schema is compared with the expected one.
 """
 
 from __future__ import annotations
@@ -40,12 +39,12 @@ def restore(
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
     progress: Progress,
 ) -> Manifest:
-    """Make the schema of a backup's revision, and bring its rows.
+    """Create the schema of a backup's revision, and copy its rows.
 
     Raises:
-        Refused: the file is not a whole backup of this program, holds something else than rows,
-            or the database is not empty. Or it did not become what it should: everything was
-            rolled back, and the database is as empty as before.
+        Refused: the file is not a whole backup of this program, has something other than rows, or
+            the database is not empty. Or the result was not as expected. The database is still
+            empty.
     """
     manifest = dump.read_manifest(file)
     with file.open("rb") as opened:
@@ -54,7 +53,7 @@ def restore(
         with connected(url, timeout_seconds=timeout_seconds) as connection:
             connection.local_settings["statement_timeout"] = "0"
             notice_interruptions(connection)
-            nothing = "Nothing was restored: the database is as empty as before."
+            nothing = "Nothing was restored. The database is still empty."
             with (
                 telling_if_interrupted(lambda: nothing),
                 _refusals(),
@@ -62,7 +61,7 @@ def restore(
             ):
                 connection.set_locally(**MAINTENANCE)
                 _require_empty(connection)
-                progress(0, None, "Making the schema")
+                progress(0, None, "Creating the schema")
                 connection.execute(schema.encode())
                 with _loading(connection, list(_tables(manifest)), progress):
                     _copy(connection, opened, manifest, environ, progress)
@@ -75,18 +74,18 @@ def restore(
 
 @contextmanager
 def _refusals() -> Iterator[None]:
-    """Say what the server did not take, in its words: they speak of the schema and of the file."""
+    """Show the server's own message: it is about the schema or the file."""
     try:
         yield
     except psycopg.Error as error:
         said = error.diag.message_primary
         if said and (error.sqlstate or "")[:2] in _CLASSES_OF_REFUSAL:
-            raise Refused(f"The database refused it: {said}") from error
+            raise Refused(f"The database refused the backup: {said}") from error
         raise
 
 
 _CLASSES_OF_REFUSAL = ("22", "23", "42", "P0")
-"""Data, constraints, privileges and objects, and what a function has raised."""
+"""Classes of SQLSTATE: data, constraints, privileges and objects, and errors of functions."""
 
 _IS_LOCKED: LiteralString = "select not pg_try_advisory_xact_lock(%s)"
 _FORGET_DOWNGRADE: LiteralString = """
@@ -100,7 +99,7 @@ begin
 end
 $$
 """
-"""A downgrade to nothing leaves Alembic's own table, without a row."""
+"""A downgrade to `base` leaves Alembic's own table, without a row."""
 _HOLDS_SOMETHING: LiteralString = """
 select to_regnamespace('todo_auth') is not null or exists (
     select from pg_catalog.pg_class as c
@@ -114,7 +113,7 @@ select exists (
     where rolname = 'todo_app' and (rolsuper or rolbypassrls or rolcanlogin)
 )
 """
-"""What migration 0003 refuses too."""
+"""Migration 0003 refuses this too."""
 
 
 def _require_empty(connection: Connection) -> None:
@@ -124,12 +123,12 @@ def _require_empty(connection: Connection) -> None:
     if one(connection, _HOLDS_SOMETHING):
         raise Refused(
             "The database is not empty.",
-            hint="Name an empty one with --database-url (createdb NAME makes one), or set "
+            hint="Name an empty database with --database-url (createdb NAME creates one), or set "
             "TODO_DATA_DIR to a new folder.",
         )
     if one(connection, _APP_ROLE_PASSES):
         raise Refused(
-            "The server has a role todo_app that may log in or pass row-level security.",
+            "The server has a role todo_app that may log in or bypass row-level security.",
             hint="alter role todo_app nosuperuser nobypassrls nologin",
         )
 
@@ -142,12 +141,12 @@ where oid = any (%s::text[]::regclass[]) and relforcerowsecurity
 
 @contextmanager
 def _loading(connection: Connection, tables: list[str], progress: Progress) -> Iterator[None]:
-    """Have the tables empty, and take rows from an owner whom row-level security binds."""
+    """Empty the tables, and let their owner insert in spite of row-level security."""
     forced = [name for (name,) in connection.execute(_FORCED, (tables,)).fetchall()]
     for name in forced:
         connection.execute(f"alter table {name} no force row level security".encode())
     with unindexed(connection, tables, progress):
-        for table in tables:  # the migrations have made a secret
+        for table in tables:  # the migrations insert a secret
             connection.execute(sql.SQL("truncate {}").format(_identifier(table)))
         yield
     for name in forced:
@@ -161,7 +160,7 @@ def _copy(
     environ: Mapping[str, str],
     progress: Progress,
 ) -> None:
-    """Copy all rows, and see that each table has as many as the manifest says."""
+    """Copy all rows, and check that each table has as many as in the manifest."""
     tables = _tables(manifest)
     total = sum(tables.values())
     counts = dict.fromkeys(tables, 0)
@@ -169,7 +168,7 @@ def _copy(
     progress(done, total, "Restoring")
     for table in dump.read_tables(opened, environ):
         if table.name not in tables:
-            list(table.chunks)  # the revision: it was compared, and the migrations have written it
+            list(table.chunks)  # the revision, which was compared and which the migrations wrote
             continue
         known = _known_columns(connection, table)
         names = sql.SQL(", ").join(sql.Identifier(table.columns[place]) for place in known)
@@ -185,7 +184,7 @@ def _copy(
 
 
 def _tables(manifest: Manifest) -> dict[str, int]:
-    """The tables that are filled, and how many rows each of them gets."""
+    """The tables to fill, and how many rows each of them gets."""
     return {name: rows for name, rows in manifest.tables.items() if name != dump.REVISION_TABLE}
 
 
@@ -196,9 +195,9 @@ where attrelid = %s::text::regclass and attnum > 0 and not attisdropped
 
 
 def _known_columns(connection: Connection, table: TableRows) -> list[int]:
-    """The positions of the columns that the migrations have made.
+    """The positions of the columns that the migrations created.
 
-    Another program may have added columns of its own, which are left out.
+    Columns that another program added are left out.
     """
     columns = set(one(connection, _COLUMNS, table.name))
     return [place for place, name in enumerate(table.columns) if name in columns]
@@ -216,9 +215,9 @@ def _identifier(table: str) -> sql.Identifier:
 
 
 def _require_expected(connection: Connection, manifest: Manifest) -> None:
-    """See that the schema is safe, which privileges that the database gives by default could spoil.
+    """Check that the schema is safe. Default privileges of the database could make it unsafe.
 
-    What is expected is known of the newest revision only.
+    Only the newest revision can be checked.
     """
     if manifest.revision != SCHEMA_HEAD:
         return
@@ -230,8 +229,8 @@ def _require_expected(connection: Connection, manifest: Manifest) -> None:
     if wrong:
         raise Refused(
             f"The restored schema would not be safe: {'; '.join(wrong)}",
-            hint="See what this database grants by default, with psql's \\ddp; "
-            "or take another one.",
+            hint="See the default privileges of this database with psql's \\ddp, or use another "
+            "database.",
         )
 
 

@@ -1,8 +1,8 @@
-"""Whose the n-th task is, from n alone, where a few people have most of all tasks.
+"""Assigns the n-th demo task to a user, deterministically and by a power law.
 
-Drawing each task's owner by chance would mean to sort, count and join the owners of every batch,
-which was half of the time of a load. Here tasks go round a table of seats instead. Each of the
-busiest people holds seats of their own; the others share seats and take turns.
+Random owners would have to be sorted, counted and joined for every batch, which would double the
+time of a load. Instead, tasks are assigned round-robin to a fixed number of seats. Each of the
+busiest users has seats of their own. The other users share seats and take turns.
 """
 
 from __future__ import annotations
@@ -13,27 +13,28 @@ from dataclasses import dataclass
 SEATS = 4096
 
 TAIL = 0.9
-"""The exponent of the tail: the n-th busiest person has about n^-0.9 of the busiest one's tasks."""
+"""The exponent of the tail: the n-th busiest user has about n^-0.9 of the busiest one's tasks."""
 HEAD_SHARE = 20_000
-"""Flattens the head to about 1 % for the busiest of 100,000 people."""
+"""Flattens the head, so that the busiest of 100,000 users has about 1 % of the tasks."""
 
 
 @dataclass(frozen=True)
 class Rota:
-    """What holds at each seat, by its place at the table. People are numbered from 0, the busiest.
+    """The holders of each seat, by its position. Users are numbered from 0, the busiest.
 
-    The turns of a seat's holders are t = round * seats + seat. In `people` turns each of them has
-    one, in an order of the caller's, and the task of that turn is number t // people + 1 of theirs.
+    The turns of a seat's holders are t = round * seats + seat. Each holder has one of `people`
+    consecutive turns, in an order that the caller chooses. The task of turn t is task number
+    t // people + 1 of its holder.
     """
 
     first: list[int]
-    """The first of the people who hold it."""
+    """The first of the users who share the seat."""
     people: list[int]
-    """How many they are."""
+    """How many users share the seat."""
     seats: list[int]
-    """How many seats they hold in all; where that is more than one, they are one person."""
+    """How many seats the holders have. If that is more than one, there is one holder."""
     seat: list[int]
-    """Which of those this is, from 0."""
+    """Which of these seats this is, from 0."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class _Holders:
 
 
 def draw_up(users: int, random_seed: int) -> Rota:
-    """The seats of so many users, at least one, in an order that the random seed decides."""
+    """The seats of one or more users, in an order that depends on the random seed."""
     holders = _holders(_Shares(users))
     places = [each for each in holders for _ in range(each.seats)]
     generator = random.Random(random_seed)  # noqa: S311 - nothing secret hangs on it
@@ -63,7 +64,7 @@ def draw_up(users: int, random_seed: int) -> Rota:
 
 
 class _Shares:
-    """How much of all tasks people have."""
+    """The shares of all tasks that users have."""
 
     def __init__(self, users: int) -> None:
         self.users = users
@@ -75,7 +76,7 @@ class _Shares:
         return float((self._head + people) ** (1 - TAIL) - self._low) / self._span
 
     def people_with(self, share: float) -> float:
-        """How many of the busiest have this share together."""
+        """How many of the busiest users have this share together."""
         return float((share * self._span + self._low) ** (1 / (1 - TAIL)) - self._head)
 
 
@@ -86,7 +87,7 @@ def _holders(shares: _Shares) -> list[_Holders]:
     together = []
     for seat in range(1, free + 1):
         last = round(shares.people_with(share + (1 - share) * seat / free))
-        # Whatever rounding does, there is somebody at each seat, and nobody at two.
+        # In spite of rounding, each seat has a holder, and no holder has two.
         last = min(max(last, first + 1), shares.users - (free - seat))
         together.append(_Holders(first, last - first, 1))
         first = last
@@ -94,7 +95,7 @@ def _holders(shares: _Shares) -> list[_Holders]:
 
 
 def _alone(shares: _Shares) -> tuple[list[_Holders], int]:
-    """Those who have at least a seat's worth, and how many seats they hold in all."""
+    """The users with a share of at least one seat, and how many seats they have in total."""
     holders: list[_Holders] = []
     seats_taken = 0
     for person in range(shares.users):

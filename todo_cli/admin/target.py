@@ -1,7 +1,7 @@
-"""Which database the `todo db` commands work on: the same as everywhere, by its direct host.
+"""Chooses the database of the `todo db` commands: the usual one, by its direct host.
 
-Migrations, dumps and session locks do not work behind a pooler in transaction mode, so the URLs
-that name a direct host go first, and Neon's pooled host is exchanged for the direct one.
+Migrations, dumps and session locks do not work behind a pooler in transaction mode. So variables
+with a direct URL come first, and Neon's pooled host is replaced by the direct one.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ MASK = "****"
 
 
 def administrative_target(flag: str | None, environ: Mapping[str, str]) -> Target | None:
-    """The database that was asked for, or None: flag, unpooled variables, the others.
+    """The database that was named by the flag, the unpooled variables, or the others, else None.
 
     Raises:
-        InvalidInput: the URL cannot be one of PostgreSQL.
+        InvalidInput: the URL is not a valid URL of PostgreSQL.
     """
     chosen = chosen_direct_url(flag, environ)
     return None if chosen is None else Target(*chosen)
@@ -38,7 +38,7 @@ def is_pooled(url: str) -> bool:
 
 
 def direct(target: Target) -> Target:
-    """The same database by its direct host; the same target where that is what it names."""
+    """The same database by its direct host."""
     url = direct_url(target.url)
     return target if url == target.url else Target(url, target.source)
 

@@ -1,4 +1,4 @@
-"""A file that gets its name when it is finished; a program that is killed leaves nothing behind."""
+"""A file that gets its name when it is finished. A killed program leaves no unfinished file."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ from todo_cli.errors import Refused
 CHUNK_BYTES = 1024 * 1024
 _READ_AND_WRITE = os.O_RDWR | getattr(os, "O_CLOEXEC", 0)
 _WITHOUT_NAME: int = getattr(os, "O_TMPFILE", 0)
-"""Linux has it."""
+"""Linux only."""
 _FOR_ITS_OWNER = 0o600
 
 
 @dataclass(frozen=True)
 class Unfinished:
-    """An open file that only its owner can read. `part` is its name, where it has to have one."""
+    """An open file that only its owner can read. `part` is its temporary name, if it has one."""
 
     file: IO[bytes]
     part: Path | None
 
     def publish(self, name: Path) -> None:
-        """Give the file its name, once it is on the disk.
+        """Write the file to the disk and give it its name.
 
         Raises:
-            Refused: the name is taken, or cannot be given.
+            Refused: the name is taken, or the file cannot be written.
         """
         descriptor = self.file.fileno()
         try:
             self.file.flush()
             os.fsync(descriptor)
             if self.part is None:
-                # With a descriptor of no use, as the path is absolute: else Python calls link(2),
-                # which does not follow this one.
+                # The absolute path makes the descriptor useless, but with it Python calls
+                # linkat(2). link(2) would not follow this symbolic link.
                 path = f"/proc/self/fd/{descriptor}"
                 os.link(path, name, src_dir_fd=descriptor, follow_symlinks=True)
             else:
@@ -53,18 +53,18 @@ class Unfinished:
 
 
 def name_taken(name: Path) -> Refused:
-    return Refused(f"{name} is there already.", hint="Give another name.")
+    return Refused(f"{name} already exists.", hint="Give another name.")
 
 
 @contextmanager
 def unfinished(name: Path) -> Iterator[Unfinished]:
-    """A new file in the folder of `name`, which is gone afterwards unless it was published.
+    """A new file in the folder of `name`. It is deleted afterwards unless it was published.
 
-    It has no name, so nothing has to be cleared where this program is killed. A file system that
-    knows only named files gets a hidden one, which the next run for the same `name` takes over.
+    The file has no name, so a killed program leaves nothing to delete. If the file system does not
+    support that, the file is hidden, and the next run for the same `name` reuses it.
 
     Raises:
-        Refused: the folder cannot be written, or another run writes the same file.
+        Refused: the folder is not writable, or another run writes the same file.
     """
     try:
         with _without_name(name.parent) or _with_name(name) as made:
@@ -86,7 +86,7 @@ def _without_name(folder: Path) -> contextlib.AbstractContextManager[Unfinished]
 
 
 def _is_about_kind(error: OSError) -> bool:
-    """Whether the file system or the kernel has no files without a name."""
+    """Whether the file system or the kernel does not support files without a name."""
     return error.errno in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL)
 
 
@@ -122,7 +122,7 @@ def size(file: IO[bytes]) -> int:
 
 
 def checksum(file: IO[bytes]) -> str:
-    """The SHA-256 of the whole file, wherever it is read at."""
+    """The SHA-256 of the whole file. The file's position does not matter and does not change."""
     digest = hashlib.sha256()
     position = 0
     while chunk := os.pread(file.fileno(), CHUNK_BYTES, position):

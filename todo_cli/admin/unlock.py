@@ -1,4 +1,4 @@
-"""Letting an account log in again that too many wrong passwords have locked."""
+"""Unlocks an account that too many wrong passwords have locked."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ select exists (select from account), exists (select from locked), (select count(
 
 @dataclass(frozen=True)
 class Unlocked:
-    """What was found and forgotten. An address without an account is locked like any other."""
+    """The result. An address without an account can be locked too."""
 
     email: str
     has_account: bool
@@ -43,10 +43,10 @@ class Unlocked:
 
 
 def unlock(connection: Connection, email: str) -> Unlocked:
-    """Forget the failures to log in to an account, and to change its password in a session.
+    """Delete the failed attempts to log in to an account or to change its password.
 
     Raises:
-        InvalidInput: that is no e-mail address.
+        InvalidInput: this is not an e-mail address.
         TodoError: the database refused; nothing was changed.
     """
     address = clean_email(email)
