@@ -1,7 +1,7 @@
-"""`todo`: hand the call to the resident agent, or run the app in this process.
+"""`todo`: passes the command to the resident agent, or runs the app in this process.
 
-Imports nothing on its way to the agent: see `todo_cli.agent.client`. The start file `agent/todo`
-starts the interpreter without `site`, which runs here before the app is imported.
+The way to the agent imports nothing of the program: see `todo_cli.agent.client`. The start file
+`agent/todo` starts the interpreter without `site`, which runs here before the app is imported.
 """
 
 import os
@@ -24,8 +24,8 @@ def main() -> None:
 
 
 def _call_agent() -> int | None:
-    """Ask the agent. It has written all there is, so the interpreter need not tidy up: a
-    millisecond of fifteen."""
+    """Ask the agent. It has written all output, so the interpreter can exit without its clean-up,
+    which takes one millisecond of fifteen."""
     from todo_cli.agent.client import call
 
     code = call(sys.argv[1:])
@@ -36,7 +36,7 @@ def _call_agent() -> int | None:
 
 
 def _show_version() -> bool:
-    """Write the version; False if the app has to do it: it completes words and reports errors."""
+    """Write the version. False if the app must run, to complete words or to report an error."""
     if "_TODO_COMPLETE" in os.environ or sys.stdout is None:
         return False
     line = f"todo {__version__}\n".encode()

@@ -1,6 +1,6 @@
-"""What another program may use of todo: open a workspace, work with its tasks, close it.
+"""The public interface for other programs: open a workspace, work with its tasks, close it.
 
-All that is public is named in `__all__`. A front end of its own:
+`__all__` lists everything that is public. A front end:
 
     from todo_cli import api
 
@@ -10,8 +10,8 @@ All that is public is named in `__all__`. A front end of its own:
         for task in workspace.tasks.page(api.TaskQuery()).tasks:
             print(task.number, task.title)
 
-What goes wrong is raised as a `TodoError`: its `code` is a stable word, `message` one sentence for
-a person. What to do about it is the front end's to say.
+Failures raise a `TodoError`. Its `code` is a stable word, and `message` is one sentence for a user.
+The front end makes its own hint from the code.
 """
 
 from __future__ import annotations
@@ -73,12 +73,12 @@ def open_workspace(
     environ: Mapping[str, str] | None = None,
     callbacks: Callbacks | None = None,
 ) -> Workspace:
-    """Open a database as the command line would, without a command line.
+    """Open a database in the same way as the command line.
 
-    Without a URL it is the database of the environment's variables, the one that `todo login` kept,
-    or the embedded one. Without a token it is the log-in of `TODO_SESSION_TOKEN`, or the one kept
-    for that database. Nothing is connected before it is needed. `environ` takes the place of this
-    process's environment.
+    Without a URL, this opens the database of the environment's variables, else the one that
+    `todo login` stored, else the embedded one. Without a token, the log-in is that of
+    `TODO_SESSION_TOKEN`, else the one stored for that database. The connection is made when it is
+    first needed. `environ` replaces this process's environment.
 
     Example:
         with open_workspace("postgresql://…", session_token=token) as workspace:
@@ -96,7 +96,7 @@ def open_workspace(
 
 
 def __getattr__(name: str) -> object:
-    """The classes whose import takes a while, when they are asked for."""
+    """Import the classes that take long to import when they are first used."""
     if name == "Task":
         from todo_cli.models import Task
 

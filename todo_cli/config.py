@@ -1,4 +1,4 @@
-"""Settings of one run, from the environment that it is given; it reads no other."""
+"""Settings of one run, from the given environment only."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_TIMEOUT_SECONDS = 86_400.0
 
 @dataclass(frozen=True)
 class Settings:
-    """`timeout_seconds` is how long to wait for the database in all."""
+    """`timeout_seconds` is how long to wait for the database in total."""
 
     data_dir: Path
     timeout_seconds: float
@@ -39,7 +39,7 @@ class Settings:
 def _data_dir(environ: Mapping[str, str]) -> Path:
     if chosen := environ.get("TODO_DATA_DIR"):
         return Path(chosen).expanduser().absolute()
-    # What platformdirs answers on Linux, without the 20 ms that importing it costs.
+    # The same as platformdirs on Linux, whose import takes 20 ms.
     if os.name == "posix" and os.uname().sysname == "Linux":
         base = environ.get("XDG_DATA_HOME") or ""
         if os.path.isabs(base):

@@ -1,7 +1,7 @@
-"""What can go wrong, as one tree; each class owns its stable code, exit code and hint.
+"""The tree of expected errors. Each class has a stable code and an exit code.
 
     TodoError
-    ├── Refused (1)              the answer is no
+    ├── Refused (1)
     │   ├── TaskNotFound         a reference fits no task of this user
     │   ├── AmbiguousTask        a reference fits several
     │   ├── EditConflict         somebody else changed the task meanwhile
@@ -11,25 +11,24 @@
     │   ├── SessionNotFound      a reference fits no other session of this account
     │   ├── AmbiguousSession     a reference fits several
     │   ├── TokenFromEnvironment TODO_SESSION_TOKEN decides who is logged in
-    │   ├── RoleRefused          a log-in role cannot be made or taken away
+    │   ├── RoleRefused          a log-in role cannot be created or deleted
     │   ├── SchemaNewer          a newer program has changed the schema
-    │   ├── ForeignSchema        another program's tables are where todo's would be
-    │   ├── AnswerLost           the answer could not be written: a full disk
-    │   └── DatabaseFault        the database failed in a way that a retry does not mend
-    ├── InvalidInput (2)         an impossible value; found before the database is asked
-    │   └── InvalidDraft         a draft's text cannot be a task's; which one it is
+    │   ├── ForeignSchema        the database has another program's tables
+    │   ├── AnswerLost           the answer could not be written, as on a full disk
+    │   └── DatabaseFault        the database failed, and a retry does not help
+    ├── InvalidInput (2)         an invalid value; found before a statement is sent
+    │   └── InvalidDraft         one of several drafts is not valid
     ├── DatabaseUnreachable (3)  after the retries
-    │   └── EmbeddedServerError  the embedded server cannot be made or started
+    │   └── EmbeddedServerError  the embedded server cannot be created or started
     ├── NotLoggedIn (4)
     │   ├── SessionEnded         the token is unknown, or its session has ended
-    │   ├── WrongPassword        wrong e-mail or password of an account; not said which
+    │   ├── WrongPassword        wrong e-mail or password of an account
     │   ├── TooManyFailures      the account is locked for a while
     │   ├── DatabaseLoginRefused wrong user name or password in the database's URL
     │   └── CredentialStoreError the keyring or the file cannot store or read the session
     └── SchemaBehind (5)
 
-Anything else that is raised is a bug. Messages are for people and never hold SQL, a password or a
-token.
+Any other exception is a bug. Messages are for people and never contain SQL, a password or a token.
 """
 
 from __future__ import annotations
@@ -51,15 +50,15 @@ class ExitCode(IntEnum):
 
 
 class ClosedPipe(Exception):
-    """Nobody reads the answer any more: no error, but the end. Typer would make it exit 1."""
+    """The reader closed the pipe. Not an error: the run ends. Typer would exit with 1."""
 
 
 class TodoError(Exception):
-    """An expected failure: a stable code, and one sentence of what happened.
+    """An expected failure: a stable code, and one sentence that says what happened.
 
-    `reason` is a stable word where one code has several causes, `data` holds what a front end may
-    name. `hint` says what to do about it where that is the same in every front end: it names no
-    command. The command line's own are in `commands/hints.py`.
+    `reason` is a stable word that tells the causes of one code apart. `data` has values for a front
+    end's hint. `hint` says what to do, without naming a command, so that it fits every front end.
+    The hints of the command line are in `commands/hints.py`.
     """
 
     code: ClassVar[str] = "error"
@@ -138,11 +137,11 @@ class AnswerLost(Refused):
 class InvalidInput(TodoError):
     code = "invalid_input"
     exit_code = ExitCode.USAGE
-    # Without a hint of its own, the help of the command that was typed is named.
+    # Without a hint, the command line names the help of the typed command.
 
 
 class InvalidDraft(InvalidInput):
-    """One of several drafts cannot be a task. `position` is its place among them, from 0."""
+    """One of several drafts is not valid. `position` is its index, from 0."""
 
     def __init__(self, error: InvalidInput, position: int) -> None:
         super().__init__(error.message, hint=error.hint, reason=error.reason, **error.data)

@@ -9,15 +9,15 @@ from pathlib import Path
 
 
 def open_private(path: Path, flags: int) -> int:
-    """A descriptor of the file, which is made with mode 0600 if it is missing. Follows no link."""
+    """Open a file, and create it with mode 0600 if it is missing. Does not follow a link."""
     return os.open(path, flags | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file of mode 0600, whole or not at all, also where the power fails.
+    """Write a file of mode 0600, whole or not at all, even if the power fails.
 
     Raises:
-        OSError: it cannot be written. What was there before is there still, and nothing else.
+        OSError: the file cannot be written. An older file is unchanged.
     """
     temporary = path.with_name(f"{path.name}.{threading.get_native_id()}")
     temporary.unlink(missing_ok=True)  # left by a killed command, perhaps with another mode

@@ -1,4 +1,4 @@
-"""A word on a terminal for who waits: nothing for the first half second, then a turning sign."""
+"""A spinner with a message on a terminal. It appears after half a second."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TextIO
 
 SILENCE_SECONDS = 0.5
-"""Until then a wait is not worth a word."""
+"""Shorter waits show no spinner."""
 
 FRAME_SECONDS = 0.1
 FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
@@ -19,10 +19,10 @@ _CLEAR_LINE = "\r\x1b[K"
 def spinning(
     stream: TextIO, describe: Callable[[], str], *, is_animated: bool = True
 ) -> Iterator[None]:
-    """Say on the stream what is waited for, as long as the block takes; then wipe it away.
+    """Show a spinner with a description while the block runs, then clear it.
 
-    Rich's spinner would do the same after an import that takes longer than most waits. Without
-    animation (a terminal that cannot move its cursor) it is said once, on a line of its own.
+    The import of Rich's spinner takes longer than most waits. Without animation (for a terminal
+    that cannot move its cursor), the description is written once, on a line of its own.
     """
     is_over = threading.Event()
 

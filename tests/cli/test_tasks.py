@@ -300,7 +300,7 @@ def test_a_spoilt_edit_keeps_the_text_and_says_where(cli: Cli, tmp_path: Path) -
     [
         ({"VISUAL": "nano-x -w"}, "'nano-x' cannot be started ($VISUAL names it)."),
         ({"EDITOR": "/no/editor"}, "'/no/editor' cannot be started ($EDITOR names it)."),
-        ({"EDITOR": "vi 'x"}, '$EDITOR is no command: "vi \'x" has a quote that does not end.'),
+        ({"EDITOR": "vi 'x"}, '$EDITOR is not a command: "vi \'x" has an unclosed quote.'),
         ({"PATH": "/nowhere"}, "'vi' cannot be started (neither $VISUAL nor $EDITOR is set)."),
         ({"PATH": "/nowhere", "EDITOR": " "}, "'vi' cannot be started (neither $VISUAL nor"),
     ],

@@ -58,7 +58,7 @@ def test_the_line_is_there_once_and_other_lines_stay(
     assert "complete_bash" not in (home / script).read_text()
 
     again = install(cli_here, shell)
-    assert "installed already" in again.stderr
+    assert "already installed" in again.stderr
     assert (home / start_file).read_bytes() == expected
 
     (home / start_file).write_text("alias l=ls")  # without a line's end
@@ -107,7 +107,7 @@ def test_a_file_that_is_not_ours_is_left_alone(cli_here: Cli, home: Path) -> Non
     mine.write_text("complete -c todo -a mine")
     result = install(cli_here, "fish")
     assert result.exit_code == 1
-    assert result.stderr.startswith(f"Error: {mine} is there and not todo's.")
+    assert result.stderr.startswith(f"Error: {mine} belongs to another program.")
     assert mine.read_text() == "complete -c todo -a mine"
 
 
@@ -125,7 +125,7 @@ def test_an_unknown_shell_is_told(cli_here: Cli, monkeypatch: pytest.MonkeyPatch
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == (
         "Error: There is no completion for csh.\n"
-        "hint: Say which shell: todo --install-completion --shell zsh\n"
+        "hint: Name the shell, for example: todo --install-completion --shell zsh\n"
     )
 
 

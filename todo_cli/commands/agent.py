@@ -1,4 +1,4 @@
-"""`todo agent`: look at the resident agent, start and stop it."""
+"""`todo agent`: shows, starts and stops the resident agent."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def status(ctx: typer.Context) -> None:
 
 @app.command()
 def start(ctx: typer.Context) -> None:
-    """Start the agent now; the first command does so by itself.
+    """Start the agent now. Otherwise the next command starts it.
 
     \b
     Example:
@@ -74,7 +74,7 @@ def start(ctx: typer.Context) -> None:
 
 @app.command()
 def stop(ctx: typer.Context) -> None:
-    """Stop the agent, when the commands that it is working on are over.
+    """Stop the agent after it has finished its present commands.
 
     \b
     Example:
@@ -142,10 +142,10 @@ def _info(data_dir: str) -> dict[str, Any]:
 
 
 def _started(data_dir: str) -> dict[str, Any]:
-    """The agent's figures, started where none is running.
+    """The agent's figures, after starting it if it is not running.
 
     Raises:
-        Refused: it does not start.
+        Refused: the agent does not start.
     """
     from todo_cli.agent import client, peers, place
     from todo_cli.database.embedded.processes import wait_until
@@ -165,13 +165,13 @@ def _started(data_dir: str) -> dict[str, Any]:
 
 
 def _stop_all(data_dir: str) -> int:
-    """End every agent of the data folder: other environments have agents of their own.
+    """Stop every agent of the data folder. Other environments have agents of their own.
 
     Returns:
         How many there were.
 
     Raises:
-        Refused: one is still working.
+        Refused: an agent is still working.
     """
     from todo_cli.agent.peers import find_all
 
@@ -187,8 +187,10 @@ def _stop(peer: Peer) -> None:
     if peer.answers:
         peer.quit()
     else:
-        if peer.pid > 0:  # where the system does not tell it, -1 would mean all our processes
+        if peer.pid > 0:  # -1 means unknown, but kill(2) takes it for all our processes
             os.kill(peer.pid, signal.SIGKILL)
         peer.abandon()
     if peer.pid > 0 and not wait_until(lambda: not process_exists(peer.pid), STOP_SECONDS):
-        raise Refused("The agent is still working on a command.", hint="It ends when that is over.")
+        raise Refused(
+            "The agent is still working on a command.", hint="It stops after the command."
+        )

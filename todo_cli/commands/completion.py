@@ -1,8 +1,8 @@
-"""Shell completion: what may follow on a command line, task numbers with their titles included.
+"""Shell completion of commands, options and task numbers.
 
-The scripts in `completion_scripts` ask, through variables of the environment, and get plain lines
-that no shell evaluates: the kind of the answer, then a candidate each. Nothing but plain words is
-ever offered for insertion; titles are only shown. Whatever goes wrong, a Tab says nothing.
+The scripts in `completion_scripts` ask through environment variables. The answer is lines that no
+shell evaluates: the kind of the answer, then one candidate per line. Only plain words are inserted;
+titles are only shown. Failures are silent.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ if TYPE_CHECKING:
     from todo_cli.context import Run
 
 COMPLETE_VARIABLE = "_TODO_COMPLETE"
-"""Names the shell that asks. Typer's scripts, of earlier versions, say `complete_` before it."""
+"""The name of the shell. Typer's scripts, from earlier versions, put `complete_` before it."""
 LINE_VARIABLE = "_TODO_COMPLETE_LINE"
-"""What was typed up to the cursor: the raw line from bash, which cannot remove quotes without
-`eval`; from the others the words after the program's name, joined by `SEPARATOR`."""
+"""The text up to the cursor. Bash sends the raw line, since it cannot remove quotes without `eval`.
+The others send the words after the program's name, joined by `SEPARATOR`."""
 WORD_VARIABLE = "_TODO_COMPLETE_WORD"
-"""The part of the last word that bash replaces: what follows a colon or an equals sign."""
+"""The part of the last word that bash replaces: the part after a colon or an equals sign."""
 TYPE_VARIABLE = "_TODO_COMPLETE_TYPE"
-"""Bash's `COMP_TYPE`: what it does with the candidates."""
+"""Bash's `COMP_TYPE`, which tells how bash uses the candidates."""
 SEPARATOR = "\x1f"
 
 TIMEOUT_SECONDS = 3.0
-"""Who pressed Tab waits no longer for the database, however long `TODO_TIMEOUT` is."""
+"""A completion waits no longer for the database, even if `TODO_TIMEOUT` is longer."""
 DEFAULT_COLUMNS = 80
 MIN_COLUMNS = 20
 
@@ -45,13 +45,13 @@ _LEGACY = "complete_"
 _LISTING = {"33", "63", "64"}
 """Values of `COMP_TYPE` with which bash shows the candidates ("!", "?" and "@")."""
 _PLAIN_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*|--?[A-Za-z0-9][A-Za-z0-9._=-]*")
-"""What no shell gives a meaning to."""
+"""Words without special characters of any shell."""
 _STATES = {"done": TaskState.PENDING, "reopen": TaskState.DONE, "restore": TaskState.TRASH}
-"""The tasks that a command is for; every other takes all that are not in the trash."""
+"""The tasks that a command suggests. Other commands suggest all tasks outside the trash."""
 
 
 class ShellName(StrEnum):
-    """The shells that there is a script for."""
+    """The shells that have a completion script."""
 
     BASH = "bash"
     ZSH = "zsh"
@@ -62,19 +62,19 @@ class ShellName(StrEnum):
 
 
 class Kind(StrEnum):
-    """What the candidates of an answer are."""
+    """The kind of an answer's candidates."""
 
     WORDS = "words"
-    """They begin as the word that is typed."""
+    """Words that begin with the typed text."""
     TITLES = "titles"
-    """They do not: they are numbers of tasks whose titles hold what is typed."""
+    """Numbers of tasks that have the typed text in their titles."""
     FILES = "files"
-    """The shell knows them itself."""
+    """File names, which the shell completes itself."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A word that may be inserted, and what is shown beside it."""
+    """A word to insert, and the text to show beside it."""
 
     word: str
     about: str
@@ -92,7 +92,8 @@ class Answer:
 
 
 class _Fitting(str):
-    """A number that fits by its task's title: Typer drops what does not begin as it was typed."""
+    """A number of a task that fits by its title. Typer drops words that do not begin with the
+    typed text, so this claims to begin with anything."""
 
     __slots__ = ()
 
@@ -101,7 +102,7 @@ class _Fitting(str):
 
 
 def complete(run: Run, tree: TyperGroup) -> int:
-    """Answer what a shell asked. The exit code is for Typer's script for fish."""
+    """Answer a shell's request. The exit code is for Typer's script for fish."""
     environ = run.invocation.environ
     run.is_completing = True
     run.options.quiet = True
@@ -112,7 +113,7 @@ def complete(run: Run, tree: TyperGroup) -> int:
         return 1
     try:
         lines = _legacy_lines(run, tree, shell) if is_legacy else _lines(run, tree, shell)
-    except Exception:  # no database, a broken setting, a bug: nothing can be told during a Tab
+    except Exception:  # an error message would garble the line that is being typed
         lines = []
     if environ.get("_TYPER_COMPLETE_FISH_ACTION") == "is-args":
         return 0 if lines else 1
@@ -122,7 +123,7 @@ def complete(run: Run, tree: TyperGroup) -> int:
 
 
 def complete_refs(ctx: typer.Context, incomplete: str) -> Iterator[tuple[str, str]]:
-    """Numbers of tasks that begin so, or whose titles hold the text."""
+    """Numbers of tasks that begin with the text, or that have it in their titles."""
     run: Run = ctx.obj
     run.options.database_url = _database_url(ctx)
     workspace = run.workspace
@@ -140,7 +141,7 @@ def complete_refs(ctx: typer.Context, incomplete: str) -> Iterator[tuple[str, st
 
 
 def _database_url(ctx: Any) -> str | None:
-    """The database that the words before the cursor name, as they would when they are run."""
+    """The database that the words before the cursor name."""
     while ctx is not None:
         if url := ctx.params.get("database_url"):
             return str(url)
@@ -149,7 +150,7 @@ def _database_url(ctx: Any) -> str | None:
 
 
 def _answer(run: Run, tree: TyperGroup, words: list[str], typed: str) -> Answer:
-    """What may stand in the place of the word that is typed, after the words before it."""
+    """The candidates for the typed word, after the words before it."""
     ctx, asked, incomplete = resolve_incomplete(tree, {"obj": run}, words, typed)
     items = asked.shell_complete(ctx, incomplete)
     if _takes_files(asked, items):
@@ -163,7 +164,7 @@ def _answer(run: Run, tree: TyperGroup, words: list[str], typed: str) -> Answer:
 
 
 def _takes_files(asked: Any, items: Sequence[Any]) -> bool:
-    """Whether it is a value of free text or a path, about which the program knows nothing."""
+    """Whether the value is free text or a path, for which the program has no candidates."""
     if any(item.type in ("file", "dir") for item in items):
         return True
     kind = getattr(asked, "type_descriptor", None)  # a command has none
@@ -199,10 +200,11 @@ def _lines(run: Run, tree: TyperGroup, shell: str) -> list[str]:
 def _bash_lines(
     answer: Answer, typed: str, environ: Mapping[str, str], columns: int
 ) -> Iterator[str]:
-    """Bash shows nothing but what it would insert, so what a line holds depends on which it does.
+    """The lines for bash, which shows the same text that it inserts.
 
-    Of several candidates it inserts the common beginning. Those that were found by title share one
-    that nobody typed: a line that begins otherwise keeps it out.
+    So the lines have titles only if bash lists them. Bash inserts the common beginning of several
+    candidates. Numbers found by title may have one that nobody typed, so a first line with another
+    beginning prevents that.
     """
     replaced = environ.get(WORD_VARIABLE, typed)
     if not typed.endswith(replaced):  # it has quotes in it
@@ -223,16 +225,16 @@ def _bash_lines(
 
 
 def _columns(environ: Mapping[str, str]) -> int:
-    """How wide a line may be; a shell leaves a column or two free."""
+    """The maximum width of a line. Shells leave one or two columns free."""
     text = environ.get("COLUMNS", "")
     columns = int(text) if text.isascii() and text.isdigit() else DEFAULT_COLUMNS
     return max(MIN_COLUMNS, columns) - 2
 
 
 def split_line(line: str) -> list[str]:
-    """The words of a shell's line that may end anywhere: in quotes, behind a backslash.
+    """The words of a shell's line, which may end inside quotes or after a backslash.
 
-    The last word is the one at the end of the line, empty after a space.
+    The last word is the one at the end of the line. It is empty after a space.
     """
     lexer = shlex.shlex(line + SEPARATOR, posix=True)
     lexer.whitespace_split = True

@@ -25,13 +25,12 @@ if TYPE_CHECKING:
 
 @contextmanager
 def edited_text(run: Run, task: Task) -> Iterator[TaskChanges]:
-    """Let the user edit; give what they changed, empty if nothing.
+    """Open the user's editor and yield the changes, which may be empty.
 
-    What was written stays in a file until the block has kept it; where it fails, the hint names
-    the file.
+    The text stays in a file until the block succeeds. If it fails, the hint names the file.
 
     Raises:
-        InvalidInput: no terminal or no editor; or the text cannot be a task's.
+        InvalidInput: there is no terminal or editor, or the text is not valid.
         Refused: the editor failed.
     """
     run.require_own_process()
@@ -68,7 +67,7 @@ def _changes(task: Task, path: Path) -> TaskChanges:
 
 
 def _editor(run: Run) -> tuple[list[str], str]:
-    """The editor's command, and where it is chosen."""
+    """The editor's command, and an explanation of where it comes from."""
     stdin = run.invocation.stdin
     if stdin is None or not stdin.isatty() or not run.invocation.stdout.isatty():
         raise InvalidInput(
@@ -80,7 +79,7 @@ def _editor(run: Run) -> tuple[list[str], str]:
             words = shlex.split(chosen)
         except ValueError as error:
             raise InvalidInput(
-                f"${variable} is no command: {chosen!r} has a quote that does not end.",
+                f"${variable} is not a command: {chosen!r} has an unclosed quote.",
                 hint=_OTHER_EDITOR,
             ) from error
         if words:

@@ -1,4 +1,4 @@
-"""What commands share: the options that each takes, and the types of their arguments."""
+"""The options and argument types that commands share, and the classes of commands."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from todo_cli.values import TaskRef, require_few_enough
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 MAX_SUMMARY = 200
-"""Characters of a command's first sentence in a list of commands: all of them."""
+"""The maximum length of a command's summary in a list of commands. No summary is longer."""
 
 
 def _all_refs(words: list[tuple[TaskRef, ...]] | None) -> list[TaskRef]:
-    """What the words name: each may be several references."""
+    """The references of all words. A word may have several."""
     refs = [ref for word in words or () for ref in word]
     require_few_enough(len(refs))
     return refs
@@ -76,12 +76,12 @@ COMMON = _common_params()
 
 
 class _TakesCommon:
-    """Takes the common options beside its own, and hands them to the run."""
+    """Takes the common options in addition to its own, and passes them to the run."""
 
     def __init__(self, *args: Any, params: list[Any] | None = None, **kwargs: Any) -> None:
         own = params or []
-        # Typer's wrapper keeps the values of a call until the next one, and the agent runs commands
-        # in threads: one could get another's words. The function itself keeps nothing.
+        # Typer's wrapper keeps the values of a call until the next one. The agent runs commands in
+        # threads, so that one could get another's words. The function itself has no state.
         function = getattr(kwargs.get("callback"), "__wrapped__", None)
         if function is not None:
             kwargs["callback"] = functools.partial(_call, function, own)
@@ -118,7 +118,8 @@ class TodoCommand(_TakesCommon, TyperCommand):
     """A command of the program. Registered by `CommandGroup.command`."""
 
     needs_own_process = False
-    """Whether the agent hands it back to its caller; `agent.client.OWN_PROCESS` names them too."""
+    """Whether the agent hands the command back to its caller. `agent.client.OWN_PROCESS` lists
+    these commands too."""
 
     def invoke(self, ctx: Any) -> Any:
         if self.needs_own_process:
@@ -126,20 +127,20 @@ class TodoCommand(_TakesCommon, TyperCommand):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as interruption:
-            # Told here, since Typer makes nothing but an exit code of it.
+            # Typer would drop the notes and just exit.
             for note in getattr(interruption, "__notes__", ()):
                 current_run(ctx).render.note(note)
             raise
 
 
 class OwnProcessCommand(TodoCommand):
-    """A command that asks, waits long, or changes what the agent lives on."""
+    """A command that asks, waits long, or changes something on which the agent depends."""
 
     needs_own_process = True
 
 
 class TodoGroup(_TakesCommon, TyperGroup):
-    """A group of commands; takes the common options before the command's name as well."""
+    """A group of commands. It also takes the common options before the command's name."""
 
     needs_own_process = False
 
@@ -172,13 +173,13 @@ class TodoGroup(_TakesCommon, TyperGroup):
 
 
 class OwnProcessGroup(TodoGroup):
-    """A group whose commands all are such as `OwnProcessCommand`."""
+    """A group in which every command needs the caller's process, as `OwnProcessCommand` does."""
 
     needs_own_process = True
 
 
 class CommandGroup(typer.Typer):
-    """Commands of one module. The only way to register a command: its class is always ours."""
+    """The commands of one module. Registering commands here gives them the right class."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**{"cls": TodoGroup, "rich_markup_mode": None, **settings})
@@ -186,13 +187,13 @@ class CommandGroup(typer.Typer):
     def command(  # type: ignore[override]  # of Typer's settings, those that the program uses
         self, name: str | None = None, *, hidden: bool = False, needs_own_process: bool = False
     ) -> Callable[[_Function], _Function]:
-        """Register a function as a command, under its own name unless told another."""
+        """Register a function as a command, by default under its own name."""
         kind = OwnProcessCommand if needs_own_process else TodoCommand
         return super().command(name, cls=kind, hidden=hidden)
 
 
 def _call(function: Callable[..., Any], params: Sequence[Any], **values: Any) -> Any:
-    """Call a command's function with its context, and with lists where it takes several values."""
+    """Call a command's function with its context. Parameters with several values get lists."""
     several = {param.name for param in params if param.nargs == -1 or getattr(param, "multiple", 0)}
     for name in several & values.keys():
         values[name] = list(values[name] or ())
@@ -206,7 +207,7 @@ def current_run(ctx: typer.Context) -> Run:
 
 
 def _show_help(ctx: Any, _: Any, is_wanted: bool) -> None:
-    """Write the help to the run's stdout, which need not be this process's."""
+    """Write the help to the run's stdout, which may belong to another process."""
     if is_wanted and not ctx.resilient_parsing:
         current_run(ctx).invocation.stdout.write(ctx.get_help() + "\n")
         ctx.exit()

@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from todo_cli.context import Run
 
 MARK = "# todo --install-completion"
-"""Ends our line in a start file, so that it is found again."""
+"""Marks our line in a start file, so that a later installation finds it."""
 BASH_LINE = "if [ -r ~/.bash_completions/todo.sh ]; then . ~/.bash_completions/todo.sh; fi  " + MARK
 ZSH_LINE = (
     "fpath=(~/.zfunc $fpath); autoload -Uz compinit _todo;"
     " (( $+functions[compdef] )) || compinit; compdef _todo todo  " + MARK
 )
-"""In front of zsh's own functions, whose `_devtodo` claims `todo`, and told to `compdef` as well,
-since a cache of `compinit` may still name that one."""
+"""Our folder comes before zsh's own, whose `_devtodo` claims `todo`. `compdef` is called too, since
+a cache of `compinit` may still name `_devtodo`."""
 POWERSHELL_LINE = '. "$PSScriptRoot/todo-completion.ps1"  ' + MARK
 
 _TYPER_ZSH_LINE = re.escape("fpath+=~/.zfunc; autoload -Uz compinit; compinit")
@@ -54,13 +54,13 @@ _ASK_SECONDS = 20
 
 
 class CompletionNotInstalled(Refused):
-    """A file is in the way, or cannot be written."""
+    """Another program's file is in the way, or a file cannot be written."""
 
     code = "completion_not_installed"
 
 
 def current(environ: Mapping[str, str]) -> ShellName:
-    """The shell that this command was typed in; else the person's log-in shell.
+    """The shell in which this command was typed, else the user's log-in shell.
 
     Raises:
         InvalidInput: there is no script for it.
@@ -74,7 +74,7 @@ def current(environ: Mapping[str, str]) -> ShellName:
     if name not in list(ShellName):
         raise InvalidInput(
             "This shell is not known." if not name else f"There is no completion for {name}.",
-            hint="Say which shell: todo --install-completion --shell zsh",
+            hint="Name the shell, for example: todo --install-completion --shell zsh",
         )
     return ShellName(name)
 
@@ -85,10 +85,10 @@ def show(run: Run, shell: ShellName) -> None:
 
 
 def install(run: Run, shell: ShellName) -> None:
-    """Install the script for a shell; twice is as good as once. Says what it did.
+    """Install the script for a shell, and say what was written. Safe to repeat.
 
     Raises:
-        CompletionNotInstalled: a file of somebody else is in its place, or cannot be written.
+        CompletionNotInstalled: another program's file is in the way, or a file cannot be written.
     """
     home = Path(run.invocation.environ.get("HOME") or Path.home())
     try:
@@ -103,13 +103,13 @@ def install(run: Run, shell: ShellName) -> None:
     except OSError as error:
         raise CompletionNotInstalled(
             f"{error.filename} cannot be written: {error.strerror}.",
-            hint=f"Put it in its place yourself: todo --show-completion --shell {shell}",
+            hint=f"Save the script yourself: todo --show-completion --shell {shell}",
         ) from error
     for path in written:
         run.render.note(f"Wrote {path}")
     if not written:
-        run.render.note("It is installed already.")
-    run.render.note(f"Tab completes `todo` in every {shell} that is started from now on.")
+        run.render.note("The completion is already installed.")
+    run.render.note(f"Tab completes `todo` in each {shell} that you start from now on.")
 
 
 def _install_bash(home: Path) -> list[Path]:
@@ -159,7 +159,7 @@ def _install_powershell(shell: ShellName, environ: Mapping[str, str]) -> list[Pa
 
 
 def _said_by(command: list[str], environ: Mapping[str, str]) -> str:
-    """The last line that a program writes; empty where it cannot be asked."""
+    """The last line of a program's output. Empty if the program cannot be run."""
     try:
         finished = subprocess.run(
             command,
@@ -181,13 +181,13 @@ def _script(shell: ShellName) -> str:
 
 
 def _write_script(path: Path, shell: ShellName) -> list[Path]:
-    """Write our script, over an earlier one of ours or Typer's; answer what was written.
+    """Write our script over an earlier one of ours or Typer's. Returns the written files.
 
-    Others may not write to it or its folder: zsh asks before it uses such a function.
+    Others may not write to the file or its folder, since zsh asks before it uses such a function.
     """
     if path.exists() and COMPLETE_VARIABLE not in path.read_text(errors="replace"):
         raise CompletionNotInstalled(
-            f"{path} is there and not todo's.", hint="Move it away, then repeat the command."
+            f"{path} belongs to another program.", hint="Move it away, then repeat the command."
         )
     if not path.parent.is_dir():
         path.parent.mkdir(parents=True)
@@ -196,10 +196,10 @@ def _write_script(path: Path, shell: ShellName) -> list[Path]:
 
 
 def _set_line(start_file: Path, line: str, *, instead_of: str | None = None) -> list[Path]:
-    """Have the line once in a start file; answer what was written.
+    """Make sure that a start file has the line once. Returns the written files.
 
-    It takes the place of an earlier line of ours, and of what the pattern `instead_of` finds; else
-    it comes at the end.
+    The line replaces an earlier line of ours and the matches of the pattern `instead_of`. Without
+    either, it is appended.
     """
     before = start_file.read_bytes().decode(errors="surrogateescape") if start_file.exists() else ""
     earlier = rf"^.*{re.escape(MARK)}[ \t]*(?:\r?\n|\Z)"
@@ -213,9 +213,9 @@ def _set_line(start_file: Path, line: str, *, instead_of: str | None = None) -> 
 
 
 def _write(path: Path, text: str) -> list[Path]:
-    """Replace a file's content at once, or not at all; answer it if it was not so already.
+    """Replace a file's content atomically. Returns the file if its content changed.
 
-    A link is followed, mode and owner stay.
+    A link is followed. Mode and owner stay.
     """
     path = path.resolve()
     content = text.encode(errors="surrogateescape")

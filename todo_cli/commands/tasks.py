@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 commands = CommandGroup()
 
 MAX_SHOWN = 10
-"""So many tasks are named before they are deleted for good."""
+"""The question before a permanent deletion shows so many tasks."""
 
 Description = Annotated[
     str | None,
@@ -52,7 +52,7 @@ def add(
     """Add a task; the words of the title are joined by one space.
 
     With `-` as the only word, add one task for each line of standard input that is not empty:
-    all of them, or none. A title that begins with a dash follows `--`.
+    all of them, or none. Write `--` before a title that begins with a dash.
 
     \b
     Examples:
@@ -152,7 +152,7 @@ def list_(
 def show_list(
     run: Run, query: TaskQuery, *, jsonl: bool = False, default_limit: bool = True
 ) -> None:
-    """Show what a query finds, in the form that the output asks for."""
+    """Show the tasks of a query, in the form that the options and the output call for."""
     if jsonl:
         run.render.lines(run.workspace.tasks.documents(query))
     elif run.options.json:
@@ -197,8 +197,8 @@ def edit(
 ) -> None:
     """Change a task's title or description; `-d ""` clears the description.
 
-    With neither, your editor ($VISUAL or $EDITOR) opens on both: the first line is the title,
-    what follows an empty line is the description.
+    Without an option, your editor ($VISUAL or $EDITOR) opens both: the title is the first line, and
+    the description follows an empty line.
 
     \b
     Examples:
@@ -274,7 +274,7 @@ def rm(
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Move tasks to the trash: all of them, or none. `todo restore` brings them back.
+    """Move tasks to the trash: all of them, or none. `todo restore` restores them.
 
     \b
     Examples:
@@ -300,7 +300,7 @@ def restore(
         bool, typer.Option("--archived", help="Restore from the archive instead.")
     ] = False,
 ) -> None:
-    """Bring tasks back from the trash, or from the archive: all of them, or none.
+    """Restore tasks from the trash, or from the archive: all of them, or none.
 
     \b
     Examples:
@@ -322,10 +322,10 @@ def stats(
         int, typer.Option(min=1, max=MAX_STATS_DAYS, metavar="N", help="How many days to show.")
     ] = 30,
 ) -> None:
-    """Show counts, the completion rate, and what was created and completed per day.
+    """Show counts, the completion rate, and the tasks created and completed per day.
 
-    Days are those of your time zone. The streak counts the days in a row, up to today or
-    yesterday, on which something was completed.
+    Days are those of your time zone. The streak is the number of consecutive days, up to today or
+    yesterday, on which you completed a task.
 
     \b
     Examples:
@@ -339,13 +339,13 @@ def stats(
 def _show_changed(
     run: Run, tasks: ChangedTasks, outcome: str, unchanged: str, *, as_array: bool = True
 ) -> None:
-    """Show what became of each task; it may have been so already."""
+    """Show the outcome of each task: changed, or unchanged."""
     outcomes = [unchanged if task.id in tasks.unchanged else outcome for task in tasks]
     run.render.changed(outcomes, tasks, as_array=as_array)
 
 
 def _may_delete(run: Run, refs: Sequence[TaskRef]) -> bool:
-    """Show what would be gone, and ask."""
+    """Show the tasks that would be deleted, and ask."""
     run.questions.require_confirmable("--yes")
     doomed = run.workspace.tasks.get(refs)
     shown = [f"{task.number}  {task.title}" for task in doomed[:MAX_SHOWN]]
@@ -360,7 +360,7 @@ def _add_lines(run: Run, description: str | None) -> list[Task]:
     lines = run.stdin_text("titles, one a line").split("\n")
     numbered = [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
     if not numbered:
-        raise InvalidInput("Standard input holds no task.", hint="Give one title a line.")
+        raise InvalidInput("Standard input has no task.", hint="Give one title per line.")
     try:
         return run.workspace.tasks.add([TaskDraft(line, description) for _, line in numbered])
     except InvalidDraft as error:

@@ -1,4 +1,4 @@
-"""The words of a command line: what was probably meant, and how a shell takes them once more."""
+"""The words of a command line: guesses what was meant, and quotes words for a shell."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ _HIDDEN = "…"
 
 
 def no_such_command(group: str, words: Sequence[str], names: Sequence[str]) -> InvalidInput:
-    """The error for a command that a group does not have, with the line that was probably meant."""
+    """The error for an unknown command of a group, with the line that was probably meant."""
     name, *rest = words
     if group == "todo" and _NUMBERS.fullmatch(name):
         meant, rest = ["show" if _is_one_task(words) else "done"], list(words)
@@ -83,7 +83,7 @@ def no_such_command(group: str, words: Sequence[str], names: Sequence[str]) -> I
 
 
 def nearest_commands(group: str, name: str, names: Sequence[str]) -> list[str]:
-    """What somebody meant who typed `name`: a synonym's commands, else those spelt most alike."""
+    """The commands that `name` may mean: those of a synonym, else those with a similar spelling."""
     synonyms = SYNONYMS.get(group, {})
     known = {**synonyms, **{one: (one,) for one in names}}
     if name.lower() in known:
@@ -93,7 +93,7 @@ def nearest_commands(group: str, name: str, names: Sequence[str]) -> list[str]:
 
 
 def command_line(words: Sequence[str]) -> str:
-    """The command as a person types it, quoted for the shell; no URL with a password."""
+    """The command line, quoted for the shell. URLs that may hold a password are hidden."""
     shown = []
     is_url = False
     for word in words:
@@ -115,7 +115,7 @@ def _is_one_task(words: Sequence[str]) -> bool:
 
 
 def _is_about_help(rest: Sequence[str]) -> bool:
-    """Whether somebody asked for the help of a command; `todo help NAME` is one way to."""
+    """Whether the words ask for help."""
     return bool(rest) and rest[-1] in ("--help", "-h")
 
 
@@ -127,7 +127,7 @@ def _meant_line(group: str, meant: str, rest: Sequence[str]) -> str:
 
 
 def _quoted(word: str) -> str:
-    """A word as bash and zsh take it. What steers a terminal is written as an escape."""
+    """A word, quoted for bash and zsh. Control characters are written as escapes."""
     if printable(word) == word:
         return shlex.quote(word)
     return "$'" + "".join(map(_escaped, word)) + "'"
