@@ -21,7 +21,6 @@ from todo_cli.commands.completion import COMPLETE_VARIABLE, ShellName, complete
 from todo_cli.commands.options import COMMON, CommandGroup, OwnProcessGroup, TodoGroup, current_run
 from todo_cli.context import Invocation, Run
 from todo_cli.errors import AnswerLost, ClosedPipe, ExitCode, InvalidInput, TodoError
-from todo_cli.private_files import write_private
 from todo_cli.render import write_error
 
 if TYPE_CHECKING:
@@ -242,6 +241,8 @@ def _is_news(run: Run, data_dir: str, fault: tuple[str, str]) -> bool:
     except (OSError, ValueError):
         pass
     if not place.foreign(data_dir):
+        from todo_cli.private_files import write_private
+
         with contextlib.suppress(OSError):
             write_private(Path(told), fault[0])
             return True

@@ -186,6 +186,8 @@ class CredentialBook:
             StoreKind.KEYRING: KeyringStore(),
             StoreKind.FILE: file_store(data_dir),
         }
+        self._loaded: dict[str, Credential | None] = {}
+        """What was read already. A run needs the default one twice, and a keyring is slow."""
 
     def default_url(self) -> str | None:
         """The URL that `todo login --database-url` made the default one."""
@@ -198,11 +200,14 @@ class CredentialBook:
         kind = self._index()["stores"].get(name)
         if kind is None:
             return None
-        credential = self._stores[StoreKind(kind)].load(name)
+        if name not in self._loaded:
+            self._loaded[name] = self._stores[StoreKind(kind)].load(name)
+        credential = self._loaded[name]
         return None if credential is None else (credential, StoreKind(kind))
 
     def keep(self, name: str, credential: Credential, kind: StoreKind, *, as_default: bool) -> None:
         """Store a credential, and remove an older one of the same name."""
+        self._loaded.pop(name, None)
         self._stores[kind].save(name, credential)
         index = self._index()
         before = index["stores"].get(name)
@@ -215,6 +220,7 @@ class CredentialBook:
 
     def forget(self, name: str) -> None:
         """Remove a database's credential. It is no longer the default database either."""
+        self._loaded.pop(name, None)
         index = self._index()
         kind = index["stores"].pop(name, None)
         if kind is not None:

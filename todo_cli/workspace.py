@@ -32,9 +32,9 @@ OPTION_SOURCE = "--database-url"
 
 
 class Databases(Protocol):
-    """Lends databases to workspaces, which give them back."""
+    """Where workspaces acquire their databases, and release them."""
 
-    def lend(
+    def acquire(
         self,
         url: str,
         *,
@@ -44,13 +44,13 @@ class Databases(Protocol):
         waiting: Waiting | None = None,
     ) -> Database: ...
 
-    def take_back(self, database: Database) -> None: ...
+    def release(self, database: Database) -> None: ...
 
 
 class OwnDatabases:
     """Opens a database for each workspace, and closes it."""
 
-    def lend(
+    def acquire(
         self,
         url: str,
         *,
@@ -69,7 +69,7 @@ class OwnDatabases:
             waiting=waiting,
         )
 
-    def take_back(self, database: Database) -> None:
+    def release(self, database: Database) -> None:
         database.close()
 
 
@@ -137,7 +137,7 @@ class Workspace:
         """Close the connections. A workspace that is used again opens new ones."""
         opened, self._opened = self._opened, {}
         for database in opened.values():
-            self._databases.take_back(database)
+            self._databases.release(database)
 
     # --- which database --------------------------------------------------------------------
 
@@ -285,7 +285,7 @@ class Workspace:
 
     def _open(self, token: str | None) -> Database:
         if token not in self._opened:
-            self._opened[token] = self._databases.lend(
+            self._opened[token] = self._databases.acquire(
                 self.target.url,
                 session_token=token,
                 timeout_seconds=self.timeout_seconds,
@@ -320,7 +320,12 @@ class Workspace:
         return _Embedded(target, self.home, self._callbacks)
 
     def _server(self, target: Target) -> _Server:
-        return _Server(target, self.credentials, self._callbacks, data_dir=self.settings.data_dir)
+        return _Server(
+            target,
+            lambda: self.credentials,
+            self._callbacks,
+            data_dir=self.settings.data_dir,
+        )
 
 
 class _Chosen(Protocol):
@@ -357,16 +362,21 @@ class _Server:
     revive: Callable[[], None] | None = None
 
     def __init__(
-        self, target: Target, credentials: CredentialBook, callbacks: Callbacks, *, data_dir: Path
+        self,
+        target: Target,
+        credentials: Callable[[], CredentialBook],
+        callbacks: Callbacks,
+        *,
+        data_dir: Path,
     ) -> None:
         self.target = target
-        self._credentials = credentials
+        self._credentials = credentials  # not imported before it is needed: a token may be given
         self._callbacks = callbacks
         self._data_dir = data_dir
 
     @cached_property
     def login(self) -> Login | None:
-        found = self._credentials.find(self.target.name)
+        found = self._credentials().find(self.target.name)
         return None if found is None else Login(found[0].token, found[1].value)
 
     def prepare(self) -> None:
@@ -376,13 +386,13 @@ class _Server:
         return wanted
 
     def check_store(self, kind: StoreKind) -> None:
-        self._credentials.check(kind)
+        self._credentials().check(kind)
 
     def keep(self, account: Account, token: str, kind: StoreKind, *, as_default: bool) -> None:
         from todo_cli.credentials import Credential
 
         credential = Credential(str(account.user_id), account.email, token, self.target.url)
-        self._credentials.keep(self.target.name, credential, kind, as_default=as_default)
+        self._credentials().keep(self.target.name, credential, kind, as_default=as_default)
         if kind is StoreKind.FILE:
             self._callbacks.note(
                 f"Warning: the session is stored in a file under {self._data_dir}. "
@@ -390,7 +400,7 @@ class _Server:
             )
 
     def forget(self) -> None:
-        self._credentials.forget(self.target.name)
+        self._credentials().forget(self.target.name)
 
 
 class _Embedded:

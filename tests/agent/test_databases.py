@@ -1,4 +1,4 @@
-"""Ctrl-C in the middle of giving a database back: it is cancelled or used again, never both."""
+"""Ctrl-C while a database is released: it is cancelled or used again, never both."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from unittest.mock import Mock
 import pytest
 
 from todo_cli.database.session import Database
+from todo_cli.resident.call import Call
 from todo_cli.resident.databases import DatabasePool, RunDatabases
-from todo_cli.resident.server import Call
 
 URL = "postgresql://nobody@127.0.0.1/never_asked"
 
 
-def lend(pool: DatabasePool) -> tuple[RunDatabases, Database]:
+def acquire(pool: DatabasePool) -> tuple[RunDatabases, Database]:
     databases = RunDatabases(pool)
-    return databases, databases.lend(URL, session_token="token", timeout_seconds=1)
+    return databases, databases.acquire(URL, session_token="token", timeout_seconds=1)
 
 
 def is_usable(database: Database) -> bool:
@@ -40,11 +40,11 @@ class InterruptedPool(DatabasePool):
         self.run: RunDatabases
         self.canceller: threading.Thread
 
-    def take_back(self, key: Any, database: Database) -> None:
+    def release(self, key: Any, database: Database) -> None:
         self.canceller = threading.Thread(target=self.run.cancel)
         if self.moment == "before":
             self._cancel()
-        super().take_back(key, database)
+        super().release(key, database)
         if self.moment == "after":
             self._cancel()
 
@@ -54,29 +54,31 @@ class InterruptedPool(DatabasePool):
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_a_database_that_is_given_back_during_ctrl_c_harms_no_later_run(moment: str) -> None:
+def test_a_database_that_is_released_during_ctrl_c_harms_no_later_run(moment: str) -> None:
     pool = InterruptedPool(moment)
-    pool.run, database = lend(pool)
-    pool.run.take_back(database)
+    pool.run, database = acquire(pool)
+    pool.run.release(database)
     pool.canceller.join()
-    assert is_usable(lend(pool)[1])
+    assert is_usable(acquire(pool)[1])
 
 
 def test_a_pool_keeps_no_cancelled_database() -> None:
     pool = DatabasePool()
-    databases, database = lend(pool)
+    databases, database = acquire(pool)
     database.cancel()
-    databases.take_back(database)
-    assert is_usable(lend(pool)[1])
+    databases.release(database)
+    assert is_usable(acquire(pool)[1])
 
 
-def test_an_interrupted_thread_gives_nothing_back(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_databases_of_an_interrupted_thread_are_not_used_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """It is struck, and tidies up, before the one who interrupts it comes to the next line."""
     pool = DatabasePool()
-    databases, database = lend(pool)
+    databases, database = acquire(pool)
 
     def strike(*_: object) -> None:
-        databases.take_back(database)
+        databases.release(database)
 
     monkeypatch.setattr(ctypes, "pythonapi", SimpleNamespace(PyThreadState_SetAsyncExc=strike))
     ours, theirs = socket.socketpair()
@@ -86,4 +88,4 @@ def test_an_interrupted_thread_gives_nothing_back(monkeypatch: pytest.MonkeyPatc
         call._thread = threading.Thread()
         call._thread.start()
         call._interrupt()
-    assert lend(pool)[1] is not database
+    assert acquire(pool)[1] is not database

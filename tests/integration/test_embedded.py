@@ -17,8 +17,9 @@ import psycopg
 import pytest
 
 from tests.support.server import wheel_programs
+from todo_cli.agent import place
 from todo_cli.commands.hints import hint_of
-from todo_cli.database.embedded import EmbeddedServer, files, processes, runner
+from todo_cli.database.embedded import EmbeddedServer, processes, runner
 from todo_cli.database.embedded import server as server_module
 from todo_cli.database.embedded.programs import MAJOR
 from todo_cli.errors import EmbeddedServerError
@@ -293,7 +294,7 @@ def test_the_socket_folder_is_the_same_for_every_process_of_the_user(folder: Pat
 def test_the_longest_socket_path_still_lies_in_the_data_folder(
     folder: Path, new_server: NewServer
 ) -> None:
-    room = files.MAX_SOCKET_PATH_BYTES - len("/run/.s.PGSQL.5432")
+    room = place.MAX_SOCKET_PATH_BYTES - len("/run/.s.PGSQL.5432")
     real = Path(os.path.realpath(folder))
     data_dir = real / ("x" * (room - len(str(real)) - 1))
     server = new_server(data_dir)

@@ -16,8 +16,10 @@ class WorkingKeyring(KeyringBackend):
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # the library types no constructor
         self.held: dict[tuple[str, str], str] = {}
+        self.lookups = 0
 
     def get_password(self, service: str, username: str) -> str | None:
+        self.lookups += 1
         return self.held.get((service, username))
 
     def set_password(self, service: str, username: str, password: str) -> None:

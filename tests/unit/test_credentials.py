@@ -13,6 +13,7 @@ import keyring
 import pytest
 
 from tests.support import keyrings
+from tests.support.people import Person
 from todo_cli.commands.hints import hint_of
 from todo_cli.credentials import (
     KEYRING_TIMEOUT_SECONDS,
@@ -22,7 +23,8 @@ from todo_cli.credentials import (
     KeyringStore,
 )
 from todo_cli.errors import CredentialStoreError
-from todo_cli.values import StoreKind
+from todo_cli.values import StoreKind, TaskQuery
+from todo_cli.workspace import Login, Workspace
 
 NAME = "ep-1.neon.tech:5432/todo"
 CREDENTIAL = Credential("7a0c", "ada@example.org", "secret-token", "postgresql://a:secret@b/c")
@@ -52,6 +54,24 @@ def test_a_keyring_that_works_keeps_one_entry_for_a_database(
     book.forget(NAME)
     assert working_keyring.held == {}
     assert book.find(NAME) is None and book.default_url() is None
+
+
+def test_a_command_asks_the_keyring_once(
+    database_url: str, alice: Person, working_keyring: keyrings.WorkingKeyring
+) -> None:
+    """Also where it needs the URL and the session that a log-in kept."""
+    environ = {**os.environ, "TODO_DATA_DIR": str(Path(os.environ["HOME"]) / "data")}
+    with Workspace(environ, database_url=database_url) as workspace:
+        account = workspace.use_token(alice.token).current()
+        workspace.keep_login(account, alice.token, StoreKind.KEYRING)
+    working_keyring.lookups = 0
+    with Workspace(environ) as workspace:
+        assert workspace.login == Login(alice.token, "keyring")
+        assert list(workspace.tasks.page(TaskQuery()).tasks) == []
+        assert working_keyring.lookups == 1
+        workspace.forget_login()
+    assert working_keyring.held == {}
+    assert workspace.credentials.default_url() is None
 
 
 def test_nothing_secret_is_written_beside_a_keyring(

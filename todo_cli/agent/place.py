@@ -22,8 +22,8 @@ _NAMESPACES = ("net", "mnt", "user")
 MAX_AGENTS = 4
 """So many at once for one data folder: a script that sets LANG to a hundred values gets no hundred
 agents."""
-MAX_SOCKET_PATH_BYTES = 103
-"""`sun_path` of macOS less its final zero byte; Linux has four more."""
+MAX_SOCKET_PATH_BYTES = 107 if sys.platform == "linux" else 103
+"""`sun_path` without its final zero byte: 108 bytes on Linux (unix(7)), 104 on macOS."""
 
 
 def data_dir(environ: "os._Environ[str]") -> str | None:

@@ -8,7 +8,6 @@ titles are only shown. Failures are silent.
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -236,6 +235,8 @@ def split_line(line: str) -> list[str]:
 
     The last word is the one at the end of the line. It is empty after a space.
     """
+    import shlex  # not at the top: `options` imports this module for every command
+
     lexer = shlex.shlex(line + SEPARATOR, posix=True)
     lexer.whitespace_split = True
     lexer.commenters = ""

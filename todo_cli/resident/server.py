@@ -12,10 +12,7 @@ import ctypes
 import fcntl
 import gc
 import importlib
-import json
 import os
-import re
-import resource
 import select
 import selectors
 import signal
@@ -23,20 +20,17 @@ import socket
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from todo_cli import __version__
 from todo_cli.agent import place, wire
 from todo_cli.agent.client import BACKLOG
-from todo_cli.context import HandBack, Invocation, NotMadeYet
-from todo_cli.database.target import EMBEDDED, URL_VARIABLES, Target
+from todo_cli.database.target import EMBEDDED, Target
 from todo_cli.errors import TodoError
-
-if TYPE_CHECKING:
-    from todo_cli.resident.databases import DatabasePool, RunDatabases
+from todo_cli.resident import process
+from todo_cli.resident.call import Call
 
 IDLE_SECONDS = 900.0
 MAX_IDLE_SECONDS = 7 * 86_400.0
@@ -54,11 +48,6 @@ GROWTH_BYTES = 8 * 1024 * 1024
 """Memory that a large answer took beyond this is given back to the system after the command."""
 SPELL_MILLISECONDS = 200
 
-_RELATIVE_FILE = re.compile(r"(ssl(rootcert|cert|key|crl|crldir)|passfile)=(?!/|%2[Ff]|system)")
-
-_CLONE_FS = 0x200
-_M_ARENA_MAX = -8
-
 
 def main() -> None:
     """The process's entry. Arguments: import path, data folder, name, lock and listening socket.
@@ -66,146 +55,21 @@ def main() -> None:
     The last two are descriptors that `client.spawn` made.
     """
     _, _, data_dir, name, lock, listener = sys.argv
-    starter = _detach(int(lock), int(listener))
-    _limit_memory()
+    starter = process.detach(int(lock), int(listener))
+    process.limit_memory()
     agent = Agent(data_dir, name, int(lock), int(listener), starter)
     agent.warm_up()
     agent.serve()
-
-
-class Call:
-    """One caller's connection, and the thread that works for it."""
-
-    def __init__(self, agent: Agent, connection: socket.socket) -> None:
-        self.connection = connection
-        self.interrupted = False
-        self._agent = agent
-        self._lock = threading.Lock()
-        self._running: RunDatabases | None = None
-        self._thread = threading.Thread(target=self._work, daemon=True)
-        self._descriptors: list[int] = []
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def hear(self) -> None:
-        """The caller has said something, or gone: either way it wants no more."""
-        self._agent.unwatch(self)
-        threading.Thread(target=self._interrupt, daemon=True).start()
-
-    def _interrupt(self) -> None:
-        with self._lock:
-            running = self._running
-            self.interrupted = True
-            if running is None:
-                return
-            running.mark_cancelled()  # first: the struck thread gives back what it has
-            # Delivered as soon as the thread runs Python again; the query's end wakes it.
-            thread_id = ctypes.c_ulong(self._thread.ident or 0)
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                thread_id, ctypes.py_object(KeyboardInterrupt)
-            )
-        running.cancel()
-        # It may have been struck while it tidied up: then that is left to us.
-        self._thread.join()
-        self._close()
-
-    def _work(self) -> None:
-        try:
-            self._serve()
-        except (OSError, wire.Malformed, KeyboardInterrupt):
-            pass  # the caller went, or is none of ours
-        finally:
-            self._close()
-
-    def _close(self) -> None:
-        self._agent.finished(self)
-        descriptors, self._descriptors = self._descriptors, []
-        for descriptor in descriptors:
-            os.close(descriptor)
-        self.connection.close()
-
-    def _serve(self) -> None:
-        kind, payload, self._descriptors = wire.receive_request(self.connection)
-        self.connection.settimeout(None)
-        if kind == wire.RUN:
-            self._run(payload)
-        elif kind == wire.INFO:
-            self.connection.sendall(json.dumps(self._agent.info()).encode())
-        elif kind == wire.QUIT:
-            self._agent.retire()
-
-    def _run(self, payload: bytes) -> None:
-        from todo_cli.resident.databases import RunDatabases
-
-        words, data_dir, umask, environ = wire.unpack_call(payload)
-        if not self._enter(umask) and _needs_folder(words, environ):
-            self.connection.sendall(wire.DECLINED)
-            return
-        if environ.get("TODO_DATA_DIR"):
-            environ["TODO_DATA_DIR"] = data_dir  # absolute: ours is another working directory
-        self._agent.count_command()
-        self._agent.watch(self)
-        self.connection.sendall(wire.STARTED)
-        databases = RunDatabases(self._agent.databases)
-        with self._lock:
-            self._running = databases
-            if self.interrupted:
-                raise KeyboardInterrupt
-        try:
-            try:
-                code = self._run_app(words, environ, databases)
-            except NotMadeYet:  # most likely by the command that started us
-                self._agent.wait_for_starter(lambda: self.interrupted)
-                code = self._run_app(words, environ, databases)
-        except HandBack:
-            self.connection.sendall(wire.DECLINED)
-            return
-        except KeyboardInterrupt:
-            code = 130
-        finally:
-            with self._lock:
-                self._running = None
-        self.connection.sendall(wire.ENDED + bytes([code & 0xFF]))
-
-    def _run_app(self, words: list[str], environ: dict[str, str], databases: RunDatabases) -> int:
-        from todo_cli import app
-        from todo_cli.resident.streams import Streams
-
-        streams = Streams(self._descriptors, lambda: self.interrupted)
-        invocation = Invocation(words, environ, streams.stdin, streams.stdout, streams.stderr)
-        try:
-            return app.run(invocation, databases)
-        except SystemExit as exit_:
-            return exit_.code if isinstance(exit_.code, int) else 1
-        except Exception as error:  # a bug: the same words as the interpreter's
-            with contextlib.suppress(OSError):
-                streams.stderr.write("".join(traceback.format_exception(error)))
-            return 1
-        finally:
-            streams.end()
-
-    def _enter(self, umask: int) -> bool:
-        """Take the caller's working directory and umask, for this thread alone.
-
-        Threads share both unless they say otherwise, which just Linux lets them, and some
-        containers forbid: then it is False, and both stay the agent's, / and 077.
-        """
-        time.tzset()  # the machine's zone may have changed
-        if not _own_file_system_state():
-            return False
-        os.fchdir(self._descriptors[3])
-        os.umask(umask)
-        return True
 
 
 class Agent:
     """The listening socket, the runs under way, and what they share."""
 
     def __init__(self, data_dir: str, name: str, lock: int, listener: int, starter: int) -> None:
+        # Not at the top: the process has to be detached before it imports much.
         from todo_cli.resident.databases import DatabasePool
 
-        self.databases: DatabasePool = DatabasePool()
+        self.databases = DatabasePool()
         self._data_dir = data_dir
         self._folder = place.folder(data_dir)
         self._name = name
@@ -236,7 +100,7 @@ class Agent:
         app.command_tree()
         gc.collect()
         gc.freeze()
-        self._settled_bytes = memory_bytes()
+        self._settled_bytes = process.memory_bytes()
 
     def serve(self) -> None:
         """Accept calls until nobody came for a while; then wait for the last to end."""
@@ -251,7 +115,7 @@ class Agent:
                         self._accept()
                     else:
                         os.read(self._wake_reader, 4096)
-                self.databases.close_rested()
+                self.databases.close_idle()
         finally:
             self._leave()
 
@@ -280,7 +144,7 @@ class Agent:
         with self._mutex:
             self._commands += 1
             is_due = self._commands % MEMORY_CHECK_COMMANDS == 0
-        if is_due and memory_bytes() > MAX_MEMORY_BYTES:
+        if is_due and process.memory_bytes() > MAX_MEMORY_BYTES:
             self.retire()
 
     def wait_for_starter(self, is_interrupted: Callable[[], bool]) -> None:
@@ -309,7 +173,7 @@ class Agent:
             "version": __version__,
             "uptime_seconds": round(time.monotonic() - self._started, 1),
             "commands": self._commands,
-            "memory_bytes": memory_bytes(),
+            "memory_bytes": process.memory_bytes(),
             "database": self._database_label(),
         }
 
@@ -378,16 +242,16 @@ class Agent:
                 return None
             ends_at = self._last_active + self._idle_seconds
         next_at = min(ends_at, self._checked_at + PROGRAM_CHECK_SECONDS) - time.monotonic()
-        rest = self.databases.seconds_until_rested()
+        rest = self.databases.seconds_until_close()
         return max(0.0, next_at if rest is None else min(next_at, rest))
 
     def _give_memory_back(self) -> None:
         """After a large answer: free the heap's pages, which Python and glibc would keep."""
-        if memory_bytes() > self._settled_bytes + GROWTH_BYTES:
+        if process.memory_bytes() > self._settled_bytes + GROWTH_BYTES:
             gc.collect()
             with contextlib.suppress(AttributeError, OSError):
                 ctypes.CDLL(None).malloc_trim(0)
-            self._settled_bytes = memory_bytes()
+            self._settled_bytes = process.memory_bytes()
 
     def _inode_of_place(self) -> int:
         try:
@@ -408,7 +272,7 @@ class Agent:
 
     def _leave(self) -> None:
         was_idle = not self._retired and self._has_place()
-        self.databases.close_rested(longer_than_seconds=-1)
+        self.databases.close_idle(longer_than_seconds=-1)
         if was_idle and not self._others():
             self._stop_embedded_server()
         self.retire()
@@ -429,62 +293,6 @@ class Agent:
 
     def _path(self, ending: str) -> str:
         return os.path.join(self._folder, f"{self._name}.{ending}")
-
-
-def memory_bytes() -> int:
-    """The memory that this process holds now; where the system does not say, the most it held."""
-    try:
-        with open("/proc/self/statm", encoding="ascii") as file:
-            return int(file.read().split()[1]) * resource.getpagesize()
-    except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-
-
-def _detach(*kept: int) -> int:
-    """Leave the starter's session, folder and descriptors: who reads a pipe waits for its end.
-
-    Returns:
-        The pipe that the starter holds the other end of.
-    """
-    before = 2
-    for descriptor in (*sorted(kept), 65_536):
-        os.closerange(before + 1, descriptor)
-        before = descriptor
-    for descriptor in kept:
-        os.set_inheritable(descriptor, False)
-    starter = os.dup(0)
-    null = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(null, 0)
-    os.close(null)
-    with contextlib.suppress(OSError):
-        os.setsid()
-    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
-        signal.signal(number, signal.SIG_IGN)
-    os.chdir("/")
-    os.umask(0o077)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # tokens do not belong in a core file
-    sys.setswitchinterval(0.001)
-    return starter
-
-
-def _limit_memory() -> None:
-    """Two heaps for all threads: by default glibc takes eight for each core and keeps them."""
-    with contextlib.suppress(AttributeError, OSError):
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
-
-
-def _own_file_system_state() -> bool:
-    """Give this thread a working directory and umask of its own (unshare(2))."""
-    try:
-        return bool(ctypes.CDLL(None).unshare(_CLONE_FS) == 0)
-    except AttributeError:
-        return False
-
-
-def _needs_folder(words: list[str], environ: dict[str, str]) -> bool:
-    """Whether the working directory matters: a URL may name files relative to it."""
-    urls = [*words, *(environ.get(name, "") for name in URL_VARIABLES)]
-    return any(_RELATIVE_FILE.search(url) for url in urls)
 
 
 def _idle_seconds(text: str | None) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,8 +11,6 @@ from todo_cli.agent import place
 from todo_cli.errors import EmbeddedServerError
 
 SOCKET_NAME = ".s.PGSQL.5432"
-MAX_SOCKET_PATH_BYTES = 103 if sys.platform == "darwin" else 107
-"""``sun_path`` without its final zero byte: 104 bytes on macOS, 108 on Linux (unix(7))."""
 
 
 def can_hold_socket(folder: Path) -> bool:
@@ -25,7 +22,7 @@ def can_hold_socket(folder: Path) -> bool:
     text = str(folder)
     if "," in text or not text.isprintable():
         return False
-    return len(os.fsencode(folder / SOCKET_NAME)) <= MAX_SOCKET_PATH_BYTES
+    return len(os.fsencode(folder / SOCKET_NAME)) <= place.MAX_SOCKET_PATH_BYTES
 
 
 def make_private(folder: Path) -> None:
