@@ -17,6 +17,7 @@ from todo_cli.config import DEFAULT_TIMEOUT_SECONDS
 from todo_cli.credentials import Credential, InvalidCredential, file_store
 from todo_cli.database.embedded import EmbeddedServer, locked
 from todo_cli.database.embedded.files import check_data_folder, os_errors_as_sentences
+from todo_cli.database.embedded.processes import wait_until
 from todo_cli.database.target import EMBEDDED, connection_parameters
 from todo_cli.errors import EmbeddedServerError, SchemaNewer
 from todo_cli.private_files import write_private
@@ -39,6 +40,8 @@ returning user_id
 """
 """The session practically never ends. Whoever can read its token can read the database's files."""
 
+CLOSING_SECONDS = 2.0
+"""How long the server may take to end the backends of closed connections."""
 _COUNT_OTHERS = """
 select count(*) from pg_stat_activity
 where backend_type = 'client backend' and pid <> pg_backend_pid()
@@ -101,7 +104,8 @@ class EmbeddedHome:
         """
         if not os.path.exists(self._on_demand_file) or not self._server.is_running():
             return False
-        if self._has_clients():
+        # The server may not have noticed yet that the caller has just closed its own connection.
+        if not wait_until(lambda: not self._has_clients(), CLOSING_SECONDS):
             return False
         return self._server.stop()
 
