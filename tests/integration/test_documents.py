@@ -23,12 +23,14 @@ from todo_cli.documents import (
     RECORD_COLUMNS,
     TASK_FIELDS,
     compact_json,
+    document_column,
     task_document,
     task_record,
 )
 from todo_cli.errors import InvalidInput, TaskNotFound
 from todo_cli.tasks import repository
 from todo_cli.tasks.repository import TaskRepository
+from todo_cli.tasks.statements import texts
 from todo_cli.values import (
     SortKey,
     TaskChanges,
@@ -294,3 +296,11 @@ def test_a_list_takes_a_statement_for_ten_thousand_tasks(
     found = list(tasks.documents(replace(ALL, sort=sort)))
     assert sum(page.count("\n") + 1 for page in found if page) == count
     assert len(sent) == expected
+
+
+def test_the_statement_of_a_list_is_built_once() -> None:
+    """Building it takes as long as running it, and the agent gets the same lists every day."""
+    first, again = TaskQuery(limit=20), TaskQuery(limit=20)
+    built = texts(first, 10, document_column)
+    assert texts(again, 10, document_column) is built
+    assert texts(replace(first, search="milk"), 10, document_column) is not built

@@ -5,6 +5,7 @@ No statement names a user: row-level security limits it to the tasks of the logg
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -278,6 +279,7 @@ def _suggestions(of: Any, state: TaskState, excluded: Sequence[int]) -> sa.Selec
     return statement.where(col(of.number).not_in(excluded)) if excluded else statement
 
 
+@functools.lru_cache(maxsize=16)  # building it takes as long as running it; the agent keeps some
 def texts(
     query: TaskQuery, size: int, write: TaskWriter, *, following: int | None = None
 ) -> sa.Select[Any]:
