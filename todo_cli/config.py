@@ -8,19 +8,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from todo_cli.errors import InvalidInput
+from todo_cli.values import DateOrder
 
 DEFAULT_TIMEOUT_SECONDS = 30.0
 TOKEN_VARIABLE = "TODO_SESSION_TOKEN"
 MAX_TIMEOUT_SECONDS = 86_400.0
+_LOCALE_VARIABLES = ("LC_ALL", "LC_TIME", "LANG")
+_MONTH_FIRST = frozenset(("US", "AS", "FM", "GU", "MH", "MP", "PH", "PR", "PW", "UM", "VI"))
+_UNCLEAR_ORDER = frozenset(("CA", "CN", "HK", "HU", "JP", "KP", "KR", "LT", "MN", "TW", "ZA"))
+"""Territories that write the year first, or both orders."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """`timeout_seconds` is how long to wait for the database in total."""
+    """`timeout_seconds` is how long to wait for the database in total; `date_order` reads 5/12."""
 
     data_dir: Path
     timeout_seconds: float
     session_token: str | None
+    date_order: DateOrder | None
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Settings:
@@ -33,6 +39,7 @@ class Settings:
             data_dir=_data_dir(environ),
             timeout_seconds=_timeout(environ.get("TODO_TIMEOUT")),
             session_token=environ.get(TOKEN_VARIABLE) or None,
+            date_order=date_order(environ),
         )
 
 
@@ -62,3 +69,23 @@ def _timeout(text: str | None) -> float:
             "TODO_TIMEOUT is not a number of seconds.", hint="For example: TODO_TIMEOUT=30"
         )
     return seconds
+
+
+def date_order(environ: Mapping[str, str]) -> DateOrder | None:
+    """The order of day and month, from TODO_DATE_ORDER or the locale; None where neither tells.
+
+    Raises:
+        InvalidInput: TODO_DATE_ORDER has another value.
+    """
+    if chosen := environ.get("TODO_DATE_ORDER"):
+        try:
+            return DateOrder(chosen.lower())
+        except ValueError:
+            raise InvalidInput(
+                "TODO_DATE_ORDER is neither dmy nor mdy.", hint="For example: TODO_DATE_ORDER=dmy"
+            ) from None
+    locale = next((found for name in _LOCALE_VARIABLES if (found := environ.get(name))), "")
+    _, _, territory = locale.partition(".")[0].partition("@")[0].partition("_")
+    if len(territory) != 2 or territory in _UNCLEAR_ORDER:
+        return None
+    return DateOrder.MDY if territory in _MONTH_FIRST else DateOrder.DMY

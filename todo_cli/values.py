@@ -32,6 +32,8 @@ MAX_PATTERNS = 100
 MAX_BIGINT = 2**63 - 1
 MAX_LIMIT = MAX_BIGINT - 1
 """PostgreSQL's LIMIT is a bigint, and a table reads one row more than it shows."""
+SOMEDAY = date(9999, 12, 31)
+"""The day that "someday" stands for."""
 _HEX_DIGITS = 32
 _REFERENCE = re.compile(r"[0-9a-f]{4,8}(-?[0-9a-f]{0,4}){0,3}(-?[0-9a-f]{0,12})?")
 _RANGE = re.compile(r"([0-9]+)-([0-9]+)", re.ASCII)
@@ -60,6 +62,13 @@ class SortKey(StrEnum):
     CREATED = "created"
     UPDATED = "updated"
     TITLE = "title"
+
+
+class DateOrder(StrEnum):
+    """How a person writes 5 December in numbers: 5/12 or 12/5."""
+
+    DMY = "dmy"
+    MDY = "mdy"
 
 
 @dataclass(frozen=True)
