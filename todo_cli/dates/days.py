@@ -45,20 +45,10 @@ def _from_today(days: int) -> Day:
 
 
 def named_day(phrase: Phrase, at: int) -> Iterator[tuple[Day, int]]:
-    """today, tomorrow, yesterday, end of day"""
+    """today, tomorrow, yesterday"""
     text = phrase.text(at)
     if (offset := NAMED_DAYS.get(text)) is not None:
         yield _from_today(offset), at + 1
-    words = [phrase.text(each) for each in range(at, at + 4)]
-    match words:
-        case ["end", "of", "day", *_]:
-            yield _from_today(0), at + 3
-        case ["end", "of", "the", "day"]:
-            yield _from_today(0), at + 4
-        case ["end", "of", "today", *_]:
-            yield _from_today(0), at + 3
-        case ["end", "of", "tomorrow", *_]:
-            yield _from_today(1), at + 3
 
 
 def _day_after(phrase: Phrase, at: int) -> Iterator[tuple[Day, int]]:
@@ -241,12 +231,8 @@ def _fixed(make: Callable[[], date]) -> Day:
     return lambda _: make()
 
 
-def _in_short_range(of_year: int, clock: Clock) -> bool:
-    return -SHORT_YEARS_BACK <= of_year - clock.today.year <= SHORT_YEARS_AHEAD
-
-
 def _short(of_year: int, clock: Clock, text: str) -> int:
-    if not _in_short_range(of_year, clock):
+    if not -SHORT_YEARS_BACK <= of_year - clock.today.year <= SHORT_YEARS_AHEAD:
         raise refusals.not_understood(f"The year of {text!r} is not clear.", hint="Write it whole.")
     return of_year
 
@@ -370,7 +356,9 @@ def _slashed(text: str, groups: tuple[str | None, ...], clock: Clock) -> date:
         return _by_order(text, first, second, None, clock)
     of_year = 2000 + int(groups[2])
     is_short = min(len(groups[0] or ""), len(groups[1] or "")) == 1
-    if _in_short_range(2000 + first, clock) and len(groups[0] or "") == 2 and 1 <= second <= 12:
+    first_years_back = 0 if "/" in text else SHORT_YEARS_BACK
+    is_year = -first_years_back <= 2000 + first - clock.today.year <= SHORT_YEARS_AHEAD
+    if is_year and len(groups[0] or "") == 2 and 1 <= second <= 12:
         raise refusals.ambiguous(
             repr(text), "day, month, year", "year, month, day", hint="Write the year whole."
         )

@@ -98,9 +98,19 @@ def _counted(phrase: Phrase, at: int) -> Iterator[tuple[Duration, int]]:
         behind = phrase.skip(behind, "-")
         if number >= MAX_OF_SINGULAR and phrase.text(behind) in SINGULAR_UNITS:
             continue
+        if 1900 <= number <= 2099 or _is_slang(phrase, at, number):
+            continue
         if phrase.text(behind) in HOURS and _is_time(phrase.text(at)):
             continue
         yield from of_unit(number, phrase, behind)
+
+
+def _is_slang(phrase: Phrase, at: int, number: int) -> bool:
+    """2day is today for some, and "one day" is some day."""
+    if phrase.text(at) == "one":
+        return phrase.text(at + 1) == "day" and at == 0
+    is_glued = phrase[at + 1].is_glued and phrase.kind(at) == "number"
+    return is_glued and number > 1 and phrase.text(at + 1) == "day"
 
 
 def _is_time(digits: str) -> bool:
@@ -111,7 +121,8 @@ def _is_time(digits: str) -> bool:
 def _one(phrase: Phrase, at: int) -> Iterator[tuple[Duration, int]]:
     """a month, an hour, a week's (time)"""
     unit = phrase.text(at + 1).removesuffix("'s")
-    if phrase.text(at) in ("a", "an") and len(unit) > 1 and not unit.endswith("s"):
+    is_article = phrase.text(at) == "a" or (phrase.text(at) == "an" and unit.startswith("h"))
+    if is_article and len(unit) > 1 and not unit.endswith("s"):
         yield from of_unit(1, phrase, at + 1)
 
 
@@ -179,7 +190,7 @@ def _series(phrase: Phrase, at: int) -> Iterator[tuple[Duration, int]]:
         yield duration, end
         behind = phrase.skip(phrase.skip(end, ","), "and")
         for more, further in _counted(phrase, behind):
-            if more.finest < duration.finest:
+            if more.finest < duration.finest and not (more.workdays or duration.workdays):
                 if duration.finest == 3600 and phrase.text(further - 1) == "m":
                     more = replace(more, refusal=None)
                 pending.append((duration.joined(more), further))

@@ -19,7 +19,7 @@ from todo_cli.dates.days import (
 )
 from todo_cli.dates.durations import Duration, duration
 from todo_cli.dates.numbers import year
-from todo_cli.dates.periods import Day, span
+from todo_cli.dates.periods import Day, edge_of_day, span
 from todo_cli.dates.times import (
     AT,
     Midnight,
@@ -33,6 +33,7 @@ from todo_cli.dates.times import (
     written,
 )
 from todo_cli.dates.tokens import Phrase, either
+from todo_cli.dates.words import NAMED_DAYS, WEEKDAYS
 
 When = tuple[date, time | None]
 Moment = Callable[[Clock], When]
@@ -59,8 +60,9 @@ def _now(phrase: Phrase, at: int) -> Iterator[tuple[Moment, int]]:
 
 
 def _day_alone(phrase: Phrase, at: int) -> Iterator[tuple[Moment, int]]:
-    for base, end in day(phrase, at):
-        yield _whole(base), end
+    for parser in (day, edge_of_day):
+        for base, end in parser(phrase, at):
+            yield _whole(base), end
 
 
 def _span_alone(phrase: Phrase, at: int) -> Iterator[tuple[Moment, int]]:
@@ -151,6 +153,10 @@ def _time_and_day(phrase: Phrase, at: int) -> Iterator[tuple[Moment, int]]:
             yield _settled(base, clocked, part), last
         if part is None:
             for (base, said), last in part_of_day(phrase, behind):
+                yield _settled(base, clocked, said), last
+    for clocked, end in bare_hour(phrase, at):  # 9 tomorrow morning
+        if phrase.text(end) in NAMED_DAYS or phrase.text(end) in WEEKDAYS:
+            for (base, said), last in part_of_day(phrase, end):
                 yield _settled(base, clocked, said), last
     for part, end in part_phrase(phrase, at):
         for base, last in day(phrase, phrase.skip(end, ",")):
@@ -282,7 +288,7 @@ def _shifted(phrase: Phrase, at: int) -> Iterator[tuple[Moment, int]]:
         for length, sign, last in _signed(phrase, end):
             if not length.is_of_days:
                 yield _moved(base, length, sign), last
-    if phrase.text(at) not in ("today", "tod", "eod", "end"):
+    if phrase.text(at) not in ("today", "tod"):
         for day_base, end in clockless_day(phrase, at):
             for length, sign, last in _signed(phrase, end):
                 if sign > 0 and not length.is_of_days:
@@ -320,7 +326,7 @@ def _beside(phrase: Phrase, at: int) -> Iterator[tuple[Moment, int]]:
         is_from_now = phrase.text(end + 1) == "now" and length.is_of_days
         if word not in ("after", "before", "from") or is_from_now:
             continue
-        for base, last in moment(phrase, end + 1):
+        for base, last in either_basis(phrase, end + 1):
             yield _moved(base, length, -1 if word == "before" else 1), last
 
 
@@ -347,15 +353,18 @@ def _moved(base: Moment, length: Duration, sign: int) -> Moment:
     return moved
 
 
-timed_basis = either(_now, _part_alone, _time_alone, _day_and_time, _time_and_day, _instant)
+timed_basis = either(_now, _time_alone, _day_and_time, _time_and_day, _instant)
 basis = either(_day_alone, timed_basis)
 """A moment that a distance can be counted from."""
 
 
+either_basis = either(basis, _beside)
+
+
 def _by(phrase: Phrase, at: int) -> Iterator[tuple[Moment, int]]:
     """by friday, by the end of the month: the day itself."""
-    if phrase.text(at) == "by":
-        yield from moment(phrase, at + 1)
+    if phrase.text(at) == "by" and phrase.text(at + 1) not in ("by", "in", "on", *AT):
+        yield from _due(phrase, at + 1)
 
 
 def _with_end_of_day(phrase: Phrase, at: int) -> Iterator[tuple[Moment, int]]:
@@ -376,7 +385,17 @@ def _ends_of_day(phrase: Phrase, at: int) -> Iterator[int]:
         yield phrase.skip(at + 3, "on")
 
 
+_due = either(basis, _part_alone, _span_alone, _with_end_of_day)
 moment = either(
-    basis, _span_alone, _unix_date, _epoch, _distance, _shifted, _beside, _by, _with_end_of_day
+    basis,
+    _part_alone,
+    _span_alone,
+    _unix_date,
+    _epoch,
+    _distance,
+    _shifted,
+    _beside,
+    _by,
+    _with_end_of_day,
 )
 __all__ = ["AT", "Moment", "When", "moment", "part_of_day"]

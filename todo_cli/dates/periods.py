@@ -25,6 +25,7 @@ from todo_cli.dates.numbers import ordinal, short_year, year
 from todo_cli.dates.tokens import Phrase, either
 from todo_cli.dates.words import (
     MONTHS,
+    NAMED_DAYS,
     PERIOD_UNITS,
     TASKWARRIOR_PERIODS,
     WEEKDAYS,
@@ -409,8 +410,9 @@ def _day_of_month(phrase: Phrase, at: int) -> Iterator[tuple[Day, int]]:
     behind = phrase.skip(at, "the")
     for number, end in ordinal(phrase, behind):
         further = phrase.skip(end, "of")
+        is_clear = phrase.kind(behind) == "ordinal" and phrase.text(further) in ("this", "next")
         for (unit, offset), last in relative(phrase, further):
-            if unit == "month":
+            if unit == "month" and (further > end or is_clear):
                 yield _numbered_day(number, offset), last
     for (unit, offset), end in relative(phrase, at):
         if unit == "month" and (phrase.text(end), phrase.text(end + 1)) == ("on", "the"):
@@ -443,10 +445,25 @@ def _taskwarrior(phrase: Phrase, at: int) -> Iterator[tuple[Day, int]]:
             return period.first if text[0] == "s" else period.last
 
         yield day, at + 1
-    day_offset = {"d": 0, "nd": 1, "pd": -1}.get(text[2:])
-    if day_offset is not None:
-        yield (lambda clock: add_days(clock.today, day_offset)), at + 1
 
+
+def _edge_of_day(phrase: Phrase, at: int) -> Iterator[tuple[Day, int]]:
+    """eod, sond, end of day, the end of tomorrow: the whole day. No time goes with it."""
+    text = phrase.text(at)
+    day_offset = {"d": 0, "nd": 1, "pd": -1}.get(text[2:])
+    if text[:2] in ("so", "eo") and day_offset is not None:
+        yield (lambda clock: add_days(clock.today, day_offset)), at + 1
+    at = phrase.skip(at, "the")
+    if (phrase.text(at), phrase.text(at + 1)) == ("end", "of"):
+        end = phrase.skip(at + 2, "the")
+        if phrase.text(end) == "day":
+            yield (lambda clock: clock.today), end + 1
+        if end == at + 2 and phrase.text(end) in ("today", "tomorrow"):
+            offset = NAMED_DAYS[phrase.text(end)]
+            yield (lambda clock: add_days(clock.today, offset)), end + 1
+
+
+edge_of_day = either(_edge_of_day)
 
 edge = either(_edge_of_period, _day_of_month, _taskwarrior)
 """A day that was said by a period, exactly."""

@@ -141,8 +141,7 @@ def _of_month(phrase: Phrase, at: int) -> Iterator[tuple[Rule, int]]:
     for parser in (_month_days, _nth_weekday):
         for rule, end in parser(phrase, at):
             # "every second friday" is every other one for some; "of the month" makes it clear.
-            # "every last day" is each day for others.
-            if rule.nth != 2 and rule.month_days != (-1,):
+            if _is_of_month(phrase, phrase.skip(at, "the"), rule):
                 yield rule, end
             if phrase.text(end) in ("of", "in", "each", "every"):
                 behind = phrase.skip(phrase.skip(end, "of", "in"), "the", "each", "every")
@@ -150,12 +149,28 @@ def _of_month(phrase: Phrase, at: int) -> Iterator[tuple[Rule, int]]:
                     yield rule, behind + 1
 
 
+def _is_of_month(phrase: Phrase, at: int, rule: Rule) -> bool:
+    """Whether a day is of the month without its being said.
+
+    "every last day" is each day for some; "every second friday" and "every third friday" each
+    other and each third one.
+    """
+    is_written = phrase.kind(at) == "ordinal"
+    if rule.nth is None:
+        return is_written
+    return rule.nth in (1, -1) or (is_written and rule.nth != 2)
+
+
 def _of_every_month(phrase: Phrase, at: int) -> Iterator[tuple[Head, int]]:
     """the last day of every month, 3rd friday of each month"""
     for parser in (_month_days, _nth_weekday):
         for rule, end in parser(phrase, phrase.skip(at, "on")):
             behind = phrase.skip(end, "of", "in")
-            if phrase.text(behind) in ("each", "every") and phrase.text(behind + 1) == "month":
+            if (
+                behind > end
+                and phrase.text(behind) in ("each", "every")
+                and phrase.text(behind + 1) == "month"
+            ):
                 yield Repeat(rule), behind + 2
 
 

@@ -56,6 +56,7 @@ class Token:
     is_glued: bool
 
 
+_JOINTS = ("-", "/")
 _END = Token("end", "", (), False)
 Value = TypeVar("Value")
 Parser = Callable[["Phrase", int], Iterator[tuple[Value, int]]]
@@ -82,8 +83,17 @@ class Phrase:
         return self[at].kind
 
     def skip(self, at: int, *words: str) -> int:
-        """The place behind one of the words, or the same place if none is there."""
-        return at + 1 if self.text(at) in words else at
+        """The place behind one of the words, or the same place if none is there.
+
+        A hyphen or slash joins two words only where no space is beside it.
+        """
+        text = self.text(at)
+        if text not in words or (text in _JOINTS and not self._joins(at)):
+            return at
+        return at + 1
+
+    def _joins(self, at: int) -> bool:
+        return self[at].is_glued and self[at + 1].is_glued
 
     def words(self) -> list[str]:
         return [token.text for token in self._tokens if token.kind == "word"]
