@@ -564,7 +564,8 @@ def bare_distance(phrase: Phrase, at: int) -> Iterator[tuple[tuple[Duration, int
     """3 days, +3d, -2h. No time of day goes with it: "3 days 5:00" may be one length."""
     sign = {"+": 1, "-": -1}.get(phrase.text(at), 0)
     for length, end in duration(phrase, at + 1 if sign else at):
-        yield (length, sign or 1), end
+        if not (phrase.text(at) == "one" and phrase.text(end - 1) == "day"):  # that is some day
+            yield (length, sign or 1), end
 
 
 def _distance(phrase: Phrase, at: int) -> Iterator[tuple[Day, int]]:

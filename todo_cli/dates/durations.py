@@ -106,9 +106,7 @@ def _counted(phrase: Phrase, at: int) -> Iterator[tuple[Duration, int]]:
 
 
 def _is_slang(phrase: Phrase, at: int, number: int) -> bool:
-    """2day is today for some, and "one day" is some day."""
-    if phrase.text(at) == "one":
-        return phrase.text(at + 1) == "day" and at == 0
+    """2day is today for some."""
     is_glued = phrase[at + 1].is_glued and phrase.kind(at) == "number"
     return is_glued and number > 1 and phrase.text(at + 1) == "day"
 
