@@ -640,7 +640,7 @@ def test_the_process_shows_no_secret(home: AgentHome, as_alice: Settings_) -> No
 def test_an_idle_agent_ends_with_the_server_that_it_came_with(
     new_home: NewHome,
 ) -> None:
-    home = new_home(TODO_AGENT_IDLE="5")
+    home = new_home(TODO_AGENT_IDLE="10")
     assert home.todo("add", "-q", "one").stdout == "1\n"
     home.wait_for_agent()
     assert home.todo("list").exit_code == 0
