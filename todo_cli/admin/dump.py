@@ -1,8 +1,7 @@
-"""What a backup is: a dump of rows, and a manifest beside it that says what the dump holds.
+"""The format of a backup: a dump of rows, and a manifest that describes the dump.
 
-The dump is one of `pg_dump`, and holds rows of this program's tables and nothing else: no
-statement of it is ever run. What `pg_restore` makes of it is read here line by line, and whatever
-is no row refuses the whole dump.
+`pg_dump` writes the dump. It has only rows of this program's tables, and no statement of it is ever
+run. The output of `pg_restore` is read line by line, and a line that is not a row refuses the dump.
 """
 
 from __future__ import annotations
@@ -27,14 +26,15 @@ VERSION: Final = 2
 SUFFIX = ".manifest.json"
 
 REVISION_TABLE = "public.alembic_version"
-"""In the dump so that it can be compared with the manifest; the migrations write it."""
+"""The dump has this table so that it can be compared with the manifest. A restore does not copy
+it."""
 PUBLIC_TABLES = (
     "alembic_version",
     *(table.name for table in TABLES if table.is_public and table.is_in_backup),
 )
-"""The tables of `public` whose rows are in a backup. Of the schema `todo_auth` all of them are."""
+"""The tables of `public` in a backup. A backup also has the tables of `todo_auth`."""
 LIVE_SECRETS = tuple(table.qualified_name for table in TABLES if not table.is_in_backup)
-"""The tables that come back empty: who reads a row of them could log in with it as somebody."""
+"""The tables that are not in a backup, since their rows have secrets to log in with."""
 
 CHUNK_BYTES = 64 * 1024
 _LISTED = re.compile(r"\d+; \d+ \d+ TABLE DATA (\w+) (\w+) .*")
@@ -43,14 +43,14 @@ _HARMLESS = re.compile(
     rb"\n|--.*\n|SET \w+ = [^;]+;\n|SELECT pg_catalog\.set_config\('search_path', '', false\);\n"
     rb"|\\(un)?restrict \w+\n"
 )
-"""What `pg_restore` writes around the rows: nothing of it is run."""
+"""The lines that `pg_restore` writes around the rows. They are not run."""
 _END = b"\\.\n"
 
 
 class Manifest(BaseModel):
-    """What a backup holds: `tables` has the rows of each.
+    """The contents of a backup. `tables` has the number of rows of each table.
 
-    `left_out` has the tables whose rows are not in it, `roles` the log-in roles of people.
+    `left_out` names the tables that are not in the backup, and `roles` the log-in roles of people.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -77,7 +77,7 @@ class Manifest(BaseModel):
 
 @dataclass(frozen=True)
 class TableRows:
-    """The rows of a table, as COPY writes them: some lines at a time, to be read once."""
+    """The rows of a table in the format of COPY, in chunks of lines that can be read once."""
 
     name: str
     columns: list[str]
@@ -92,13 +92,13 @@ def read_manifest(file: Path) -> Manifest:
     """The manifest beside a backup.
 
     Raises:
-        Refused: file or manifest is not there, or is not this program's.
+        Refused: the file or the manifest does not exist, or is not one of this program.
     """
     path = manifest_path(file)
     for needed in (file, path):
         if not needed.is_file():
             raise Refused(
-                f"{needed} is not there.", hint="A backup is two files: FILE and FILE" + SUFFIX
+                f"{needed} does not exist.", hint="A backup is two files: FILE and FILE" + SUFFIX
             )
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
@@ -109,7 +109,7 @@ def read_manifest(file: Path) -> Manifest:
         return Manifest.model_validate(document)
     except (ValueError, TypeError, KeyError) as error:
         raise Refused(
-            f"{path} is not the manifest of a backup.", hint="Take the one that was made with it."
+            f"{path} is not the manifest of a backup.", hint="Use the manifest of this backup."
         ) from error
 
 
@@ -120,15 +120,15 @@ def _is_kept(table: str) -> bool:
 
 
 def require_whole(file: IO[bytes], manifest: Manifest, environ: Mapping[str, str]) -> None:
-    """See that the file is the one of its manifest, and can be read to its end.
+    """Check that the file matches its manifest, and can be read to its end.
 
     Raises:
-        Refused: it is not, or it holds something other than the rows of this program's tables.
+        Refused: it does not, or it has something other than rows of this program's tables.
     """
     if size(file) != manifest.bytes or checksum(file) != manifest.sha256:
         raise Refused(
-            "The file is not the one that its manifest describes: cut short, or altered.",
-            hint="Take another copy of the backup.",
+            "The file does not match its manifest. It is incomplete or was altered.",
+            hint="Use another copy of the backup.",
         )
     verify(file, manifest.tables, manifest.revision, environ)
 
@@ -136,7 +136,7 @@ def require_whole(file: IO[bytes], manifest: Manifest, environ: Mapping[str, str
 def verify(
     file: IO[bytes], tables: Mapping[str, int], revision: str, environ: Mapping[str, str]
 ) -> None:
-    """See that a dump is of the revision, holds as many rows as were counted, and nothing else.
+    """Check that a dump has the revision, the counted rows, and nothing else.
 
     Raises:
         Refused: it does not.
@@ -152,7 +152,7 @@ def verify(
         for lines in table.chunks:
             found[table.name] += len(lines)
             if table.name == REVISION_TABLE and lines != [f"{revision}\n".encode()]:
-                raise Refused("The backup is of another revision than its manifest says.")
+                raise Refused("The backup and its manifest have different revisions.")
     require_counts(found, tables)
 
 
@@ -167,8 +167,8 @@ def require_counts(found: Mapping[str, int], expected: Mapping[str, int]) -> Non
 
 def _foreign(what: str) -> Refused:
     return Refused(
-        f"The backup holds something other than rows of this program's tables: {what.strip()}",
-        hint="Do not restore it: somebody has altered it. Take another copy.",
+        f"The backup has something other than rows of this program's tables: {what.strip()}",
+        hint="Do not restore it, since somebody has altered it. Use another copy.",
     )
 
 
@@ -183,10 +183,10 @@ def _contents(file: IO[bytes], environ: Mapping[str, str]) -> list[str]:
 
 
 def read_tables(file: IO[bytes], environ: Mapping[str, str]) -> Iterator[TableRows]:
-    """The tables of a dump, one after another; the rows of each are read before the next one.
+    """The tables of a dump. Read all rows of a table before the next table.
 
     Raises:
-        Refused: the dump cannot be read, or holds something else.
+        Refused: the dump cannot be read, or has something else.
     """
     _rewind(file)
     arguments = ["--data-only", "--file=-"]
@@ -204,7 +204,7 @@ def read_tables(file: IO[bytes], environ: Mapping[str, str]) -> Iterator[TableRo
 
 
 def _chunks(script: IO[bytes]) -> Iterator[list[bytes]]:
-    """The rows up to the end of the table; what follows is left to read."""
+    """The rows up to the end of the table."""
     lines: list[bytes] = []
     read = 0
     while (line := script.readline()) and line != _END:
@@ -218,5 +218,5 @@ def _chunks(script: IO[bytes]) -> Iterator[list[bytes]]:
 
 
 def _rewind(file: IO[bytes]) -> None:
-    """To the beginning for the program that is given the file: the two share one position."""
+    """Go to the beginning of the file, for the program that shares its position with us."""
     os.lseek(file.fileno(), 0, os.SEEK_SET)

@@ -18,8 +18,8 @@ from todo_cli.database.session import APP_ROLE
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-# Said twice: by the first an index finds the rows. The second costs less than any other comparison
-# and so is applied to a row before what people ask about it (revision 0013).
+# The same condition twice. The first can use an index. The second is the cheapest comparison, so
+# that the planner applies it to a row before the user's own conditions (revision 0013).
 _OWN = (
     "{column} = (select todo_auth.current_user_id())"
     " and coalesce({column} = any (array[(select todo_auth.current_user_id())]), false)"
@@ -32,7 +32,7 @@ _MAINTENANCE = (
 
 @dataclass(frozen=True)
 class Policy:
-    """A policy that must be there. `rule` binds rows that are read, and rows that are written."""
+    """A policy that must exist. `rule` applies to rows that are read or written."""
 
     table: str
     name: str
@@ -41,7 +41,7 @@ class Policy:
     is_for_owner: bool = False
 
     def statements(self, owner: str) -> list[str]:
-        """What makes it anew; `owner` is the name of the tables' owner, quoted where need be."""
+        """The statements that create the policy. `owner` is the tables' owner, quoted for SQL."""
         role = owner if self.is_for_owner else "public"
         is_checked = self.command == "all" and not self.is_for_owner
         check = f" with check ({self.rule})" if is_checked else ""
@@ -52,7 +52,7 @@ class Policy:
         ]
 
     def is_met_by(self, found: Mapping[str, Any], owner: str) -> bool:
-        """Whether this is what a row of `pg_policies` says."""
+        """Whether a row of `pg_policies` describes this policy."""
         rule = _squeezed(self.rule)
         return (
             found["permissive"] == "PERMISSIVE"
@@ -163,9 +163,9 @@ FOUND_EXTENDED_STATISTICS = """(
 
 
 def readable_statistics(found: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
-    """The columns that the planner keeps too many values of, each with a statement that mends it.
+    """The columns with too many statistics, each with a statement that repairs it.
 
-    Of the rows of `FOUND_STATISTICS`.
+    `found` has the rows of `FOUND_STATISTICS`.
     """
     named = []
     for one in found:
@@ -189,7 +189,7 @@ def _forget(column: Mapping[str, Any], target: int) -> str:
     set_target = f"alter table {relation} alter column {name} set statistics {target}"
     if target:
         return f"{set_target}; analyze {relation} ({name})"
-    # A change of type, even to the same one, removes the values that are there.
+    # ALTER … TYPE removes the existing statistics, even if the type stays.
     return f"{set_target}, alter column {name} type {column['type']}"
 
 
@@ -220,9 +220,9 @@ def missing_privileges(found: Iterable[str]) -> list[str]:
 
 
 def repair(connection: Connection) -> list[str]:
-    """Bring back the policies and privileges that people need; name what was brought back.
+    """Restore missing policies and privileges. Returns their names. One transaction.
 
-    The schema is at the newest revision. One transaction.
+    The schema must be at the newest revision.
     """
     with connection.begin():
         found = connection.exec_driver_sql(_FOUND).scalar_one()
@@ -239,6 +239,6 @@ def repair(connection: Connection) -> list[str]:
 
 
 def _squeezed(rule: str) -> str:
-    """An expression as the server prints it, without what it adds: space, parentheses, casts."""
+    """An expression without the spaces, parentheses and casts that the server adds."""
     bare = re.sub(r"\s|[()]|::\w+|pg_catalog\.", "", rule.lower())
     return bare.replace("ascurrent_user_id", "")

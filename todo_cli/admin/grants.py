@@ -1,7 +1,7 @@
-"""Log-in roles for people: members of `todo_app`, with a password, and nothing more.
+"""Log-in roles for people: members of `todo_app` with a password.
 
-Whoever holds such a role's URL can speak SQL, and sees what the session token of an account lets
-them see: the policies bind the role, and it owns nothing.
+A person with the URL of such a role can send SQL. The policies limit it to the rows of an account
+for which the person has a session token. The role owns nothing.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from todo_cli.database.session import APP_ROLE
 from todo_cli.errors import InvalidInput, RoleRefused, SchemaBehind
 
 MARK = "todo: for people"
-"""The comment on every role that was made here; no other one is taken away."""
+"""The comment on the roles that this module creates. It deletes no other roles."""
 
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _OWNERS = {
     *("user", "password", "passfile", "sslpassword", "sslkey", "sslcert", "sslcertmode"),
     "require_auth",
 }
-"""Options by which a URL says who connects. In libpq they win over what stands before the host."""
+"""Options of a URL that say who connects. libpq prefers them to the user before the host."""
 
 _PASSWORD_BYTES = 24
 """192 random bits; Neon asks for 60 or more."""
@@ -58,12 +58,12 @@ _END_CONNECTIONS = "select pg_terminate_backend(pid) from pg_stat_activity where
 
 
 def grant(url: str, name: str, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS) -> str:
-    """Make a role for people; answer the database's URL for it, password and all.
+    """Create a role for people. Returns the database's URL with its name and password.
 
     Raises:
-        InvalidInput: it cannot be a role's name.
-        RoleRefused: there is such a role, or it would not be bound by the policies.
-        TodoError: the database refused; nothing was made.
+        InvalidInput: the name is not valid for a role.
+        RoleRefused: the role exists, or could bypass row-level security.
+        TodoError: the database refused; nothing was created.
     """
     _check(name)
     password = secrets.token_urlsafe(_PASSWORD_BYTES)
@@ -76,15 +76,14 @@ def grant(url: str, name: str, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECON
 
 
 def revoke(url: str, name: str, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS) -> None:
-    """Take away a role that `grant` made, and end its connections.
+    """Delete a role that `grant` created, and end its connections.
 
-    That it may not log in is committed first: else who comes back at once would work on under a
-    role that is gone.
+    NOLOGIN is committed first, so that nobody reconnects while the role is deleted.
 
     Raises:
-        RoleRefused: there is no such role, or `grant` did not make it.
-        TodoError: the database refused; the role is there still, though it may not log in any
-            more. Doing it again takes up what is left.
+        RoleRefused: there is no such role, or `grant` did not create it.
+        TodoError: the database refused. The role still exists, perhaps without the right to log
+            in. Another call does the rest.
     """
     _check(name)
     with connected(url, timeout_seconds=timeout_seconds) as connection:
@@ -97,7 +96,7 @@ def revoke(url: str, name: str, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECO
         is_superuser = connection.info.parameter_status("is_superuser") == "on"
         with connection.transaction():
             if not is_superuser:
-                # To end its connections and drop what it owns one has to be a member.
+                # Only a member may end its connections and drop its objects.
                 connection.execute(sql.SQL("grant {} to current_user").format(role))
             connection.execute(sql.SQL("alter role {} nologin").format(role))
             connection.execute(sql.SQL("revoke {} from {}").format(app, role))
@@ -106,7 +105,8 @@ def revoke(url: str, name: str, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECO
         with connection.transaction():
             connection.execute(sql.SQL("drop owned by {}").format(role))
             connection.execute(sql.SQL("drop role {}").format(role))
-        # Who was being let in meanwhile. Of a role that is gone nobody can be a member.
+        # Ends connections that were starting. Without superuser this may be refused, since nobody
+        # can be a member of a deleted role.
         with (
             contextlib.suppress(psycopg.errors.InsufficientPrivilege),
             connection.transaction(),
@@ -115,7 +115,7 @@ def revoke(url: str, name: str, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECO
 
 
 def granted(url: str, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS) -> list[str]:
-    """The names of the roles that `grant` made on this server, in alphabetical order.
+    """The names of the roles that `grant` created on this server, in alphabetical order.
 
     Raises:
         TodoError: the database cannot be reached, or refused.
@@ -142,13 +142,13 @@ def _make(connection: Connection, name: str, password: str) -> None:
         connection.execute(connect.format(sql.Identifier(str(database)), role))
     bound = connection.execute(_IS_BOUND, {"name": name}).fetchone()
     if bound != (True,):
-        raise RoleRefused(f"The role {name} could pass row-level security; it was not made.")
+        raise RoleRefused(f"The role {name} could bypass row-level security. It was not created.")
 
 
 def _as_sent(connection: psycopg.Connection[Any], url: str, name: str, password: str) -> str:
-    """The password as the statement holds it: a SCRAM verifier, so that no log holds the password.
+    """The password for the statement: a SCRAM verifier, so that no log has the password.
 
-    Neon takes plain passwords only, since its proxy has to know them too.
+    Neon accepts only plain passwords, since its proxy needs them.
     """
     if target.is_neon(url):
         return password
@@ -157,7 +157,7 @@ def _as_sent(connection: psycopg.Connection[Any], url: str, name: str, password:
 
 
 def _state(connection: Connection, name: str) -> tuple[bool, bool]:
-    """Whether there is such a role, and whether `grant` made it."""
+    """Whether the role exists, and whether `grant` created it."""
     values = {"app": APP_ROLE, "name": name, "mark": MARK}
     row = connection.execute(_STATE, values).fetchone()
     assert row is not None

@@ -1,4 +1,4 @@
-"""The tables as they are, read from the catalog and not from the models: Mermaid, SQL, JSON."""
+"""Describes the tables of the catalog, which may differ from the models: Mermaid, SQL, JSON."""
 
 from __future__ import annotations
 
@@ -135,18 +135,18 @@ select jsonb_build_object(
 
 @dataclass(frozen=True)
 class Schema:
-    """What the catalog says, as one document."""
+    """The schema in the catalog, as one document."""
 
     description: Description
 
     @classmethod
     def read(cls, connection: Connection) -> Schema:
-        """Read the catalog; any role may. One statement."""
+        """Read the catalog, with one statement. Any role may do this."""
         with connection.transaction():
             return cls(one(connection, _CATALOG))
 
     def mermaid(self) -> str:
-        """An entity-relationship diagram, as GitHub and others draw it."""
+        """An entity-relationship diagram in Mermaid, which GitHub draws."""
         lines = ["erDiagram"]
         for table in self.description["tables"]:
             lines += [f"    {line}" for line in _relations(table)]
@@ -155,7 +155,7 @@ class Schema:
         return "\n".join(lines) + "\n"
 
     def sql(self) -> str:
-        """Statements that make the same again in an empty database; roles must be there."""
+        """Statements that create the same schema in an empty database. The roles must exist."""
         return ";\n\n".join(_statements(self.description)) + ";\n"
 
 
@@ -204,7 +204,7 @@ def _of_kind(table: Description, *kinds: str) -> list[Description]:
 
 def _statements(schema: Description) -> Iterator[str]:
     tables = schema["tables"]
-    # Functions and tables name each other: bodies are looked at when they are called.
+    # Functions and tables refer to each other, so bodies are checked when they are called.
     yield "set check_function_bodies = off"
     for name in schema["schemas"] or []:
         yield f"create schema {name}"

@@ -1,7 +1,7 @@
-"""The one list of this program's tables: who reaches their rows, and what belongs to them.
+"""The one list of this program's tables: their row-level security, privileges and triggers.
 
-The columns stand in `todo_cli/models.py`. Migrations make all of it and are frozen, so they do not
-read this; a test compares what they leave behind with this list, in both directions.
+`todo_cli/models.py` has the columns. Migrations are frozen and do not read this list. A test
+compares their result with it, in both directions.
 """
 
 from __future__ import annotations
@@ -11,37 +11,39 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 SCHEMA_HEAD = "0013"
-"""The newest revision of `migrations/`, known here so that a command need not import Alembic."""
+"""The newest revision of `migrations/`, so that commands need not import Alembic."""
 
 COMMON_STATISTICS = {"user_id": 1, "deleted_at": 1}
-"""Of a column with such a name the planner knows how many values there are, in any table."""
+"""Statistics targets of columns with these names, in every table: the planner may know their
+number of values."""
 
 
 class RowSecurity(Enum):
-    """Whom row-level security binds."""
+    """To whom row-level security applies."""
 
     OFF = "off"
-    ON = "on"  # all but the owner, who is the web application
-    FORCED = "forced"  # the owner as well
+    ON = "on"  # everybody but the owner, which is the web application
+    FORCED = "forced"  # everybody, also the owner
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table, named with its schema where that is not `public`."""
+    """A table. Its name includes the schema, if that is not `public`."""
 
     name: str
     row_security: RowSecurity = RowSecurity.OFF
     user_column: str | None = None
-    """What says whose a row is; people reach their own rows by it. None: people reach no row."""
+    """The column with the id of a row's user. None: people have no access to the table."""
     privileges: tuple[str, ...] = ()
-    """Of `todo_app`, as `grant` names them."""
+    """The privileges of `todo_app`, in the syntax of GRANT."""
     is_in_backup: bool = True
-    """False where whoever reads a row could log in with it as somebody; it comes back empty."""
+    """False if a row has a secret with which its reader could log in. A restore leaves the table
+    empty."""
     triggers: tuple[str, ...] = ()
     statistics: Mapping[str, int] = field(default_factory=dict)
-    """The statistics targets of columns whose values the planner may keep, -1 for the server's
-    default, beside `COMMON_STATISTICS`. All others are 0: `explain` shows what the planner knows
-    to people whom the policies bind."""
+    """Statistics targets of columns, in addition to `COMMON_STATISTICS`. -1 is the server's
+    default. All other targets are 0, since the estimates of EXPLAIN would tell people values of
+    other people's rows."""
 
     @property
     def is_public(self) -> bool:
@@ -84,7 +86,7 @@ TABLES = (
         "users",
         RowSecurity.ON,
         user_column="id",
-        # No indexed column but that one: an index counts the rows that it finds, whose they are.
+        # No other indexed column: the row counts of an index scan include other people's rows.
         privileges=tuple(
             f"select ({name})" for name in ("id", "email_verified", "name", "image", "updated_at")
         ),
@@ -102,10 +104,11 @@ FORCED = tuple(table.name for table in TABLES if table.row_security is RowSecuri
 SHIELDED = tuple(
     table.name for table in TABLES if table.is_public and table.row_security is RowSecurity.ON
 )
-"""Tables of `public` whose owner is not bound; in `todo_auth` nobody else has a privilege."""
+"""Tables of `public` whose policies do not apply to the owner. In `todo_auth` only the owner has
+privileges."""
 READ_ONLY = tuple(table.name for table in TABLES if table.privileges and not table.is_writable)
 UNREACHED = tuple(table.name for table in TABLES if table.is_public and not table.privileges)
-"""Tables of `public` that people's commands never touch themselves."""
+"""Tables of `public` that people's commands reach only through functions."""
 TRIGGERS = tuple(name for table in TABLES for name in table.triggers)
 
 FUNCTIONS = (
@@ -133,5 +136,5 @@ USER_COLUMNS = tuple(
 
 
 def sql_list(names: Iterable[str]) -> str:
-    """Names of this module, as the inside of `in (…)`."""
+    """Names as a list of SQL literals, for `in (…)`."""
     return ", ".join(f"'{name}'" for name in names)
