@@ -1,4 +1,4 @@
-"""A check: a value, what it is held against, and how it is registered.
+"""Defines checks: values, their limits, and the registration of checks.
 
 To add a check, write a function of the facts in the module of its subject and
 register it with `@SUBJECT.check`, together with the SQL of the facts that it needs.
@@ -44,40 +44,40 @@ class Check:
 
 @dataclass(frozen=True)
 class Limits:
-    """From where on something is wrong. Each with its source."""
+    """The limits of the checks, with their sources."""
 
     connect_milliseconds: float = 10_000
-    """Neon wakes a sleeping compute in a few hundred milliseconds, sometimes in 8 to 10 s."""
+    """Neon starts a suspended compute in a few hundred milliseconds, sometimes in 8 to 10 s."""
     query_milliseconds: float = 100
-    """The specification's target for a read; `select 1` may not use it up alone."""
+    """The specification's target for a read. `select 1` must take less."""
     oldest_server: int = 15
     newest_server: int = 18
     """The majors that the tests run on."""
     dead_ratio: float = 0.2
-    """PostgreSQL's autovacuum_vacuum_scale_factor: beyond it autovacuum should have come."""
+    """PostgreSQL's autovacuum_vacuum_scale_factor. Above it, autovacuum should have run."""
     dead_rows: int = 10_000
-    """Below so many dead rows a share says nothing."""
+    """With fewer dead rows the ratio means nothing."""
     cache_hit_ratio: float = 0.99
-    """Neon's target for its local file cache; usual for shared buffers too."""
+    """Neon's target for its local file cache. It is common for shared buffers too."""
     cache_blocks: int = 100_000
-    """Blocks asked for (800 MB) before a ratio says something: every cache starts empty."""
+    """After fewer requested blocks (800 MB) the ratio means nothing, since caches start empty."""
     connections_ratio: float = 0.8
     long_statement_seconds: float = 300
-    """Neon's own inspector calls long what runs over five minutes."""
+    """Neon's inspector calls a statement long after five minutes."""
     blocked_seconds: float = 30
-    """And stalled what is blocked over 30 s."""
+    """Neon's inspector calls a statement stalled after 30 s."""
     transaction_age: int = 200_000_000
-    """autovacuum_freeze_max_age: from there on autovacuum runs against wraparound."""
+    """autovacuum_freeze_max_age. Above it, autovacuum runs to prevent wraparound."""
     disk_free_ratio: float = 0.1
     database_ratio: float = 0.9
-    """Of the size that Neon's plan allows."""
+    """The share of the size that Neon's plan allows."""
     clock_seconds: float = 2
     targets: dict[str, float] = field(default_factory=lambda: dict(TARGETS))
     """Milliseconds of the seven query patterns: 100 to read, 50 to write (migrations/README.md)."""
 
 
 class Facts(dict[str, Any]):
-    """What a database answered, by the name of the fact, and the limits that it is held against."""
+    """The values that a database returned, by name, and the limits to compare them with."""
 
     def __init__(self, limits: Limits, /, **facts: Any) -> None:
         super().__init__(facts)
@@ -88,7 +88,7 @@ Judge = Callable[[Facts], Check | None]
 
 
 class Subject:
-    """Checks that are judged by the answer of one statement, in the order of their registration."""
+    """Checks on the facts of one statement, in the order of their registration."""
 
     def __init__(self, *parts: Subject) -> None:
         self._expressions: dict[str, str] = {}
@@ -98,13 +98,13 @@ class Subject:
             self._judges += part._judges
 
     def needs(self, **expressions: str) -> None:
-        """Register SQL expressions, each the fact of that name. Several checks may use a fact."""
+        """Register SQL expressions as facts, by name. Several checks may use a fact."""
         for name, expression in expressions.items():
             if self._expressions.setdefault(name, expression) != expression:
                 raise ValueError(f"Two facts are named {name}.")
 
     def check(self, **expressions: str) -> Callable[[Judge], Judge]:
-        """Register a check, and the facts that it needs beside those that are registered."""
+        """Register a check, and facts that it needs in addition."""
         self.needs(**expressions)
 
         def register(judge: Judge) -> Judge:
@@ -189,7 +189,7 @@ def listed(
 
 
 UPGRADE_REPAIRS = "upgrade_repairs"
-"""The reason of a check for which the upgrade brings back what is missing."""
+"""The reason of a check if an upgrade of the schema restores what is missing."""
 
 SEES_ALL_HINT = "Grant it the role pg_read_all_stats."
 

@@ -1,4 +1,4 @@
-"""Checks of the way to the server: time, clock, host, encryption; and of this machine's disk."""
+"""Checks of the connection (time, clock, host, encryption) and of this machine's disk."""
 
 from __future__ import annotations
 

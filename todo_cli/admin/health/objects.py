@@ -60,7 +60,7 @@ def _indexes() -> dict[str, Index]:
 
 
 def _index_hint(names: list[str], facts: Facts) -> str:
-    """The statements that make them again."""
+    """The statements that repair the indexes."""
     expected = _indexes()
     return "; ".join(
         f"reindex index concurrently {name}"
