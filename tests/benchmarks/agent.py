@@ -89,7 +89,7 @@ def near(made: Bench, home: AgentHome, installed: Installed, count: int) -> list
             ("todo list", "task list", "1.3"),
             ("todo --version", "python -c pass", "1.1"),
             ("todo list --json", "python -c pass", "1.25"),
-            ("todo add", "python -c pass", "1.35"),
+            ("todo add", "python -c pass", "1.6"),
         ]
     return [
         row(ours, peer, measured[ours], measured[peer], count, target)
@@ -190,7 +190,9 @@ def main() -> None:
         header = ["command", "tasks", "beside", "medians", "ratio", "target", "processor time"]
         rows = first_commands(home, todo)
         try:
-            subprocess.run([todo, "agent", "start"], env=home.environ(), check=True)
+            subprocess.run(
+                [todo, "agent", "start"], env=home.environ(), check=True, capture_output=True
+            )
             for count in (1_000, 10_000):
                 rows += near(made, home, installed, count)
             rows += far(made, home, installed)
