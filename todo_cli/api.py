@@ -24,6 +24,9 @@ from todo_cli.documents import session_document, stats_document, task_document
 from todo_cli.errors import InvalidDraft, InvalidInput, NotLoggedIn, TodoError
 from todo_cli.values import (
     NOT_GIVEN,
+    SOMEDAY,
+    Due,
+    Priority,
     SortKey,
     Stats,
     TaskChanges,
@@ -41,12 +44,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NOT_GIVEN",
+    "SOMEDAY",
     "Callbacks",
     "ChangedTasks",
+    "Due",
     "InvalidDraft",
     "InvalidInput",
     "Login",
     "NotLoggedIn",
+    "Priority",
     "SortKey",
     "Stats",
     "Task",

@@ -9,14 +9,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 from typing import TYPE_CHECKING, Any
+
+from todo_cli.values import WRITTEN_COLUMNS, Priority
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from todo_cli.models import Task
     from todo_cli.values import AccountSession, Stats
+
+SAID_FIELDS = tuple(
+    name for name in WRITTEN_COLUMNS if name not in ("title", "description", "extra")
+)
+"""What somebody says of a task besides its texts, in the order of `WRITTEN_COLUMNS`."""
 
 TASK_FIELDS = (
     "number",
@@ -28,6 +35,7 @@ TASK_FIELDS = (
     "updated_at",
     "completed_at",
     "deleted_at",
+    *SAID_FIELDS,
 )
 """The fields of a task's JSON document, in order. Add new ones at the end."""
 
@@ -40,6 +48,7 @@ RECORD_COLUMNS = (
     "completed_at",
     "id",
     "description",
+    *SAID_FIELDS,
 )
 """The columns of a task's record, in order. Add new ones at the end."""
 
@@ -57,7 +66,7 @@ _RFC3339 = 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'
 
 def task_document(task: Task) -> dict[str, Any]:
     """The JSON document of a task: every field, in the order of `TASK_FIELDS`."""
-    return {name: json_value(getattr(task, name)) for name in TASK_FIELDS}
+    return {name: _value(task, name) for name in TASK_FIELDS}
 
 
 def task_record(task: Task) -> str:
@@ -70,8 +79,13 @@ def _record_fields(task: Task) -> Iterator[str]:
         if name == "status":
             yield "trash" if task.deleted_at else "done" if task.completed else "pending"
         else:
-            value = json_value(getattr(task, name))
+            value = _value(task, name)
             yield field(value, may_have_lines=name in MAY_HAVE_LINES)
+
+
+def _value(task: Task, name: str) -> Any:
+    value = getattr(task, name)
+    return Priority(value).word if name == "priority" and value else json_value(value)
 
 
 def session_document(session: AccountSession) -> dict[str, Any]:
@@ -112,6 +126,8 @@ def stats_document(stats: Stats) -> dict[str, Any]:
 def json_value(value: Any) -> Any:
     if isinstance(value, datetime):
         return rfc3339(value)
+    if isinstance(value, time):
+        return value.isoformat("seconds" if value.second else "minutes")
     return value if value is None or isinstance(value, _JSON_TYPES) else str(value)
 
 
@@ -173,18 +189,28 @@ def record_column(task: sa.FromClause) -> sa.ColumnElement[str]:
 
 
 def _json_column(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    """The column as JSON has it. Not by the session's own forms of dates and times."""
     import sqlalchemy as sa
 
-    if not isinstance(getattr(column.type, "impl", column.type), sa.DateTime):
-        return column
-    text = sa.func.to_char(sa.func.timezone("UTC", column), _RFC3339)
-    return sa.func.replace(text, ".000000Z", "Z")
+    kind = getattr(column.type, "impl", column.type)
+    if isinstance(kind, sa.DateTime):
+        text = sa.func.to_char(sa.func.timezone("UTC", column), _RFC3339)
+        return sa.func.replace(text, ".000000Z", "Z")
+    if isinstance(kind, sa.Date):
+        return sa.func.to_char(column, "YYYY-MM-DD")
+    if isinstance(kind, sa.Time):
+        return sa.func.regexp_replace(sa.cast(column, sa.Text), ":00$", "")
+    if column.key == "priority":
+        return sa.case({priority.value: priority.word for priority in Priority}, value=column)
+    return column
 
 
 def _record_text(column: sa.ColumnElement[Any]) -> sa.ColumnElement[str]:
     """The field's text, never NULL: `concat_ws` would leave the column out."""
     import sqlalchemy as sa
 
+    if isinstance(column.type, sa.ARRAY):
+        return sa.func.array_to_string(column, ",")
     text: sa.ColumnElement[str] = sa.cast(_json_column(column), sa.Text)
     if isinstance(column.type, sa.Text):
         escaped = text

@@ -30,6 +30,9 @@ from todo_cli.documents import (
 from todo_cli.errors import AnswerLost
 from todo_cli.spinner import spinning
 from todo_cli.values import (
+    DUE_COLUMNS,
+    SOMEDAY,
+    WRITTEN_FIELDS,
     AccountSession,
     DayCount,
     Stats,
@@ -57,6 +60,8 @@ DESCRIPTION_MARK = " ¶"
 """Follows the title of a task that has a description, in a table."""
 MIN_TITLE_WIDTH = 10
 COLUMN_GAP = 2
+_LABELS = {"wait_on": "Waits until"}
+"""The labels of details that are not the names of their fields."""
 _BOLD, _DIM, _CYAN, _DIM_CYAN = "1", "2", "36", "2;36"
 """Parameters of SGR, which sets a terminal's style (ECMA-48, 8.3.117)."""
 COPY_CHARACTERS = 1024 * 1024
@@ -257,6 +262,7 @@ class Renderer:
         yield "Number", str(task.number)
         yield "UUID", str(task.id)
         yield "Status", "done" if task.completed else "pending"
+        yield from _written_details(task)
         for name, instant in (
             ("Created", task.created_at),
             ("Changed", task.updated_at),
@@ -421,6 +427,19 @@ def write_error(
     if error.hint:
         stderr.write(f"hint: {printable(error.hint)}\n")
     stderr.flush()
+
+
+def _written_details(task: Task) -> Iterator[tuple[str, str]]:
+    """What somebody said of the task besides its texts, each with its label."""
+    document = task_document(task) | {"extra": task.extra and compact_json(task.extra)}
+    due = [document[name] for name in DUE_COLUMNS]
+    document["due"] = " ".join(filter(None, due))
+    if task.wait_on == SOMEDAY:
+        document["wait_on"] = "someday"
+    for name in WRITTEN_FIELDS:
+        if name not in ("title", "description") and document[name]:
+            label = _LABELS.get(name, name.replace("_", " ").capitalize())
+            yield label, printable(field(document[name]))
 
 
 def relative_time(instant: datetime, now: datetime) -> str:

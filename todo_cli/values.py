@@ -5,13 +5,14 @@ Commands parse words into these types, and the repository returns them.
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, time
 from enum import Enum, IntEnum, StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from todo_cli.errors import InvalidInput
@@ -21,6 +22,16 @@ if TYPE_CHECKING:
 
 MAX_TITLE_LENGTH = 500
 MAX_DESCRIPTION_LENGTH = 20_000
+MAX_TAGS = 50
+MAX_TAG_LENGTH = 50
+MAX_TAGS_BYTES = 1_000
+"""Of all tags of a task: an index holds them, and takes 2,704 bytes a row."""
+MAX_PROJECT_LENGTH = 200
+MAX_EXTRA_BYTES = 8_192
+SOMEDAY = date(9999, 12, 31)
+"""The day to wait for of a task that waits without an end."""
+RESERVED_NAMES = frozenset({"none", "any"})
+"""No tags and no projects: options and filters give these words a meaning."""
 DEFAULT_LIMIT = 50
 MAX_STATS_DAYS = 3650
 MAX_TASKS = 200_000
@@ -37,6 +48,7 @@ SOMEDAY = date(9999, 12, 31)
 _HEX_DIGITS = 32
 _REFERENCE = re.compile(r"[0-9a-f]{4,8}(-?[0-9a-f]{0,4}){0,3}(-?[0-9a-f]{0,12})?")
 _RANGE = re.compile(r"([0-9]+)-([0-9]+)", re.ASCII)
+_ZONE = re.compile(r"[A-Za-z0-9_+/-]{1,64}")
 _ALLOWED_CONTROLS = frozenset("\t\n\r")
 
 
@@ -56,6 +68,42 @@ class Priority(IntEnum):
     HIGH = 1
     MEDIUM = 2
     LOW = 3
+
+    @property
+    def word(self) -> str:
+        return self.name.lower()
+
+
+@dataclass(frozen=True)
+class Due:
+    """When a task is due: on a day, or at a time of it.
+
+    Without a zone (an IANA name) the time is that of the clock on the wall, wherever you are.
+    """
+
+    day: date
+    time: time | None = None
+    zone: str | None = None
+
+    @classmethod
+    def of(cls, task: Task) -> Due | None:
+        """When the task is due, if it is."""
+        if task.due_on is None:
+            return None
+        return cls(task.due_on, task.due_time, task.due_zone)
+
+    def cleaned(self) -> Due:
+        """The same, with a time of whole seconds.
+
+        Raises:
+            InvalidInput: there is a zone without a time, or it is not known.
+        """
+        if self.zone is not None:
+            if self.time is None:
+                raise InvalidInput("A time zone needs a time.", reason="zone_without_time")
+            _require_zone(self.zone)
+        clock = self.time and self.time.replace(microsecond=0, tzinfo=None)
+        return Due(_clean_day(self.day), clock, self.zone)
 
 
 class SortKey(StrEnum):
@@ -187,44 +235,98 @@ NOT_GIVEN = NotGiven.NOT_GIVEN
 
 @dataclass(frozen=True)
 class TaskDraft:
-    """A task to add, as the user wrote it. The repository cleans its texts."""
+    """A task to add, as the user wrote it. The repository cleans it."""
 
     title: str
     description: str | None = None
+    due: Due | None = None
+    wait_on: date | None = None
+    priority: Priority | None = None
+    tags: Sequence[str] = ()
+    project: str | None = None
+    extra: Mapping[str, Any] | None = None
 
     def cleaned(self) -> TaskDraft:
         """The draft with its texts as they are stored.
 
         Raises:
-            InvalidInput: a text is not valid.
+            InvalidInput: a field is not valid.
         """
-        description = None if self.description is None else clean_description(self.description)
-        return TaskDraft(clean_title(self.title), description)
+        # Most drafts have a title alone, and many may be added at once.
+        given = {name: value for name, value in vars(self).items() if value not in (None, ())}
+        return TaskDraft(**{name: _CLEANED[name](value) for name, value in given.items()})
 
 
 @dataclass(frozen=True)
 class TaskChanges:
-    """Changes to a task. Fields that are not given stay. None or "" clears a description."""
+    """Changes to a task. Fields that are not given stay. None clears, "" a description too.
+
+    Tags are removed before others are added, from those that the task has at that moment.
+    """
 
     title: str | NotGiven = NOT_GIVEN
     description: str | NotGiven | None = NOT_GIVEN
+    due: Due | NotGiven | None = NOT_GIVEN
+    wait_on: date | NotGiven | None = NOT_GIVEN
+    priority: Priority | NotGiven | None = NOT_GIVEN
+    tags: Sequence[str] | NotGiven = NOT_GIVEN
+    project: str | NotGiven | None = NOT_GIVEN
+    extra: Mapping[str, Any] | NotGiven | None = NOT_GIVEN
+    clear_tags: bool = False
+    add_tags: Sequence[str] = ()
+    remove_tags: Sequence[str] = ()
 
-    def cleaned(self) -> dict[str, str | None]:
-        """The columns that change, with their texts as they are stored.
+    def cleaned(self) -> TaskChanges:
+        """The changes as they are stored.
 
         Raises:
-            InvalidInput: a text is not valid.
+            InvalidInput: a field is not valid.
         """
-        columns: dict[str, str | None] = {}
-        if not isinstance(self.title, NotGiven):
-            columns["title"] = clean_title(self.title)
-        if not isinstance(self.description, NotGiven):
-            columns["description"] = clean_description(self.description or "")
+        return replace(
+            self,
+            **_cleaned(self),
+            add_tags=clean_tags(self.add_tags),
+            remove_tags=clean_tags(self.remove_tags),
+        )
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """The columns that are set; of the tags, before some are removed and added."""
+        columns = _given(replace(self, tags=()) if self.clear_tags else self)
+        if "due" in columns:
+            due = columns.pop("due")
+            columns |= {name: due and getattr(due, part) for name, part in DUE_COLUMNS.items()}
+        if "tags" in columns:
+            columns["tags"] = list(columns["tags"])
         return columns
+
+    def are_made_in(self, task: Task) -> bool:
+        """Whether the task is as these changes leave it."""
+        tags = {tag.lower() for tag in task.tags}
+        columns = self.columns
+        if self.add_tags or self.remove_tags:
+            columns.pop("tags", None)
+        added = {tag.lower() for tag in self.add_tags}
+        removed = {tag.lower() for tag in self.remove_tags} - added
+        return (
+            all(getattr(task, name) == value for name, value in columns.items())
+            and added <= tags
+            and not removed & tags
+        )
 
     def __bool__(self) -> bool:
         """Whether anything is given."""
         return self != TaskChanges()
+
+
+def _given(given: TaskDraft | TaskChanges) -> dict[str, Any]:
+    """The fields that are given, of those that a draft has."""
+    values = {name: getattr(given, name) for name in _CLEANED}
+    return {name: value for name, value in values.items() if value is not NOT_GIVEN}
+
+
+def _cleaned(given: TaskDraft | TaskChanges) -> dict[str, Any]:
+    return {name: _CLEANED[name](value) for name, value in _given(given).items()}
 
 
 @dataclass(frozen=True)
@@ -352,6 +454,129 @@ def clean_description(text: str) -> str | None:
     description = text.replace("\r\n", "\n").replace("\r", "\n")
     _refuse_longer(description, MAX_DESCRIPTION_LENGTH, "description")
     return description if description.strip() else None
+
+
+def clean_tags(tags: Iterable[str]) -> tuple[str, ...]:
+    """Tags as they are stored: sorted, and none twice that differ in case alone.
+
+    Raises:
+        InvalidInput: one of them cannot be a tag, or they are too many.
+    """
+    by_name: dict[str, str] = {}
+    for tag in tags:
+        by_name.setdefault(tag.lower(), _clean_word(tag, "tag", MAX_TAG_LENGTH))
+    if len(by_name) > MAX_TAGS:
+        raise InvalidInput(f"A task has at most {MAX_TAGS} tags; these are {len(by_name):,}.")
+    size = sum(len(tag.encode()) for tag in by_name.values())
+    if size > MAX_TAGS_BYTES:
+        raise InvalidInput(
+            f"The tags have {size:,} bytes together; at most {MAX_TAGS_BYTES:,} are kept."
+        )
+    return tuple(tag for _, tag in sorted(by_name.items()))
+
+
+def clean_project(path: str) -> str:
+    """A project as it is stored: a path such as house.garden.
+
+    Raises:
+        InvalidInput: it cannot be one.
+    """
+    project = _clean_word(path, "project", MAX_PROJECT_LENGTH)
+    if "" in project.split("."):
+        raise InvalidInput(
+            f"The project {printable(project)!r} has an empty part.",
+            hint="Give a path such as: house.garden",
+        )
+    return project
+
+
+def _clean_word(word: str, what: str, longest: int) -> str:
+    """One word of a shell, which filters can name."""
+    _refuse_unprintable(word, what)
+    if not word:
+        raise InvalidInput(f"The {what} is empty.")
+    if "," in word or any(character.isspace() for character in word):
+        raise InvalidInput(
+            f"The {what} {printable(word[:longest])!r} holds a comma or white space.",
+            hint="Join its words with a dash.",
+        )
+    if word.lower() in RESERVED_NAMES:
+        raise InvalidInput(f"The word {word!r} is no {what}: it is said of tasks without one.")
+    _refuse_longer(word, longest, what)
+    return word
+
+
+def _clean_priority(priority: int) -> Priority:
+    try:
+        return Priority(priority)
+    except ValueError:
+        raise InvalidInput(f"{priority!r} is not a priority.", reason="unknown_priority") from None
+
+
+def _clean_day(day: date) -> date:
+    """A day without a time: a `datetime` is a `date` too."""
+    return date(day.year, day.month, day.day)
+
+
+def _clean_extra(extra: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What an import brought, as JSON can hold it.
+
+    Raises:
+        InvalidInput: it is no JSON, or too large.
+    """
+    try:
+        text = json.dumps(dict(extra), ensure_ascii=False, allow_nan=False)
+        size = len(text.encode())
+    except (TypeError, ValueError) as error:
+        raise InvalidInput("The further fields cannot be written as JSON.") from error
+    if "\\u0000" in text:
+        raise InvalidInput("The further fields hold the control character U+0000.")
+    if size > MAX_EXTRA_BYTES:
+        raise InvalidInput(
+            f"The further fields have {size:,} bytes; at most {MAX_EXTRA_BYTES:,} are kept."
+        )
+    return dict(json.loads(text)) or None
+
+
+def _require_zone(zone: str) -> None:
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+    try:
+        is_known = _ZONE.fullmatch(zone) is not None and bool(ZoneInfo(zone))
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        is_known = False
+    if not is_known:
+        raise InvalidInput(
+            f"The time zone {printable(zone[:64])!r} is not known.",
+            hint="Give its name, for example: Europe/Berlin",
+            reason="unknown_zone",
+        )
+
+
+def _or_none(clean: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda value: None if value is None else clean(value)
+
+
+_CLEANED: dict[str, Callable[[Any], Any]] = {
+    "title": clean_title,
+    "description": _or_none(clean_description),
+    "due": _or_none(Due.cleaned),
+    "wait_on": _or_none(_clean_day),
+    "priority": _or_none(_clean_priority),
+    "project": _or_none(clean_project),
+    "tags": clean_tags,
+    "extra": _or_none(_clean_extra),
+}
+"""What people write of a task, and how each field of a draft and of changes is cleaned. JSON
+documents and records have the fields in this order, so a new one goes to the end."""
+
+WRITTEN_FIELDS = tuple(_CLEANED)
+DUE_COLUMNS = {"due_on": "day", "due_time": "time", "due_zone": "zone"}
+"""The columns of `due`, and the part of it that each holds. The others have their fields' names."""
+WRITTEN_COLUMNS = tuple(
+    column for field in WRITTEN_FIELDS for column in (DUE_COLUMNS if field == "due" else (field,))
+)
+"""The columns of a task that people write, besides its states."""
 
 
 def clean_search(text: str, what: str = "search text") -> str:

@@ -20,7 +20,9 @@ TABLES = ("tasks", "tasks_archive")
 def seeded_url(owned_url: str) -> str:
     seed(owned_url, users=3, tasks=50)
     with connected(owned_url) as connection, maintaining(connection):
-        connection.execute("insert into tasks_archive select *, now() from tasks limit 10")
+        columns = "id, user_id, title, completed, created_at, updated_at, number"
+        archive = f"insert into tasks_archive ({columns}) select {columns} from tasks limit 10"
+        connection.execute(archive.encode())
     return owned_url
 
 

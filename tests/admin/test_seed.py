@@ -14,18 +14,7 @@ from tests.support.maintenance import cleanup, seed
 from tests.support.people import sign_up
 from todo_cli.admin import seed as seeding
 
-FINGERPRINT = """
-select md5(string_agg(t::text, '|' order by id)) from (
-    select id, user_id, title, description, completed, created_at, number, completed_at, deleted_at
-    from tasks
-) as t
-"""
-
-
-@pytest.fixture
-def cli(cli_here: Cli) -> Cli:
-    """In this process alone: no agent answers a `todo db` command."""
-    return cli_here
+FINGERPRINT = "select md5(string_agg(t::text, '|' order by id)) from tasks as t"
 
 
 def rows(url: str, statement: str) -> list[tuple[Any, ...]]:
@@ -46,6 +35,22 @@ def test_it_looks_like_the_life_of_many_people(database_url: str) -> None:
     assert 0.55 < share < 0.65
     assert 1.9 < years < 2.1
     assert titles > 500
+    ((with_day, late, waiting, tagged),) = rows(
+        database_url,
+        "select avg((due_on is not null)::int), avg((due_on < current_date)::int), "
+        "avg((wait_on > current_date)::int), avg((tags <> '{}')::int) from tasks "
+        "where not completed",
+    )
+    assert 0.45 < with_day < 0.55
+    assert 0.02 < late < 0.15
+    assert 0.01 < waiting < 0.9
+    assert 0.4 < tagged < 0.6
+    frequent, rare = rows(
+        database_url,
+        "select count(*) from tasks, unnest(tags) as tag where tag in ('home', 'visa') "
+        "group by tag order by tag",
+    )
+    assert frequent[0] > 5 * rare[0]
     counts = [n for (n,) in rows(database_url, "select count(*) from tasks group by user_id")]
     assert sum(counts) == 3_000
     assert max(counts) > 5 * min(counts)

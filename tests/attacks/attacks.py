@@ -157,7 +157,7 @@ def _(alice: Attacker) -> str:
             if column == "id" and table != "users":
                 continue  # not kept off: which identifiers of tasks are in use
             asked_for = f"select {column} from {table}".encode()
-            own = {value for (value,) in alice.connection.execute(asked_for)}
+            own = [value for (value,) in alice.connection.execute(asked_for)]
             values = [each for each in _values_of_bob(alice, table, column) if each not in own]
             for condition, value in _conditions_met_by(column, values):
                 met, unmet = (
@@ -285,6 +285,11 @@ _SAMPLES = {
     "timestamp with time zone": ["'2001-01-01'", "'2020-01-01'", "now()", "'2999-01-01'"],
     "boolean": ["true"],
     "bigint": ["-1", "10", "1000"],
+    "smallint": ["1", "3"],
+    "date": ["'2001-01-01'", "'2026-12-04'", "'9999-12-31'"],
+    "time(0) without time zone": ["'00:00'", "'17:00'"],
+    "text[]": ["'{}'", "'{a}'", "'{home,phone}'"],
+    "jsonb": ["'{}'", """'{"a": 1}'"""],
 }
 _PROBES = [
     "select 1 from {table} as t where t.{column} < {value}",

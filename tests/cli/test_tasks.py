@@ -23,6 +23,13 @@ TASK_FIELDS = [
     "updated_at",
     "completed_at",
     "deleted_at",
+    "due_on",
+    "due_time",
+    "due_zone",
+    "wait_on",
+    "priority",
+    "project",
+    "tags",
 ]
 INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 
@@ -94,8 +101,9 @@ def test_a_pipe_gets_records_without_a_header_and_all_of_them(cli: Cli) -> None:
     ok(cli("add", "-", stdin="".join(f"task {n}\n" for n in range(60))))
     lines = ok(cli("list")).splitlines()
     assert len(lines) == 60
-    number, status, title, created, updated, completed, _id, about = lines[0].split("\t")
-    assert (number, status, title, completed, about) == ("60", "pending", "task 59", "", "")
+    number, status, title, created, updated, completed, _id, *said = lines[0].split("\t")
+    assert (number, status, title, completed) == ("60", "pending", "task 59", "")
+    assert said == [""] * 8
     assert INSTANT.fullmatch(created) and INSTANT.fullmatch(updated)
     assert len(ok(cli("list", "--limit", "3")).splitlines()) == 3
 

@@ -42,6 +42,18 @@ AWKWARD = {
 }
 
 
+SAID = {
+    "plain": "due_on = '2019-12-04', due_time = '17:00', due_zone = 'Europe/Berlin', priority = 1, "
+    "tags = '{Errand,phone}', project = 'house.garden'",
+    "wide": "due_on = '2019-12-31', tags = '{宽,家}', project = '家.庭'",
+    "combining": "wait_on = '9999-12-31', priority = 3",
+    "emoji": "due_on = '2020-02-29', due_time = '09:00:30', wait_on = '2020-01-01', priority = 2",
+    "markup": "tags = '{[bold]}', project = '[red]x[/]'",
+    "quotes": """tags = '{"\\"quoted\\""}', extra = '{"a": [1, "é"]}'""",
+}
+"""What some of them say besides, as an update of their columns. In the past, as `CREATED_AT`."""
+
+
 def fill(superuser_url: str, person: Person) -> None:
     """Give a person the awkward tasks: every third is done, the last one is in the trash."""
     with psycopg.connect(superuser_url, autocommit=True) as connection:
@@ -68,6 +80,9 @@ def fill(superuser_url: str, person: Person) -> None:
                     created_at + timedelta(days=1) if is_last else None,
                 ),
             )
+        for name, said in SAID.items():
+            number = list(AWKWARD).index(name) + 1
+            connection.execute(f"update tasks set {said} where number = {number}".encode())
 
 
 def outputs(superuser_url: str, person: Person) -> Iterator[tuple[str, bytes]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import date, time
 from pathlib import Path
 
 import psycopg
@@ -32,6 +33,9 @@ from todo_cli.tasks import repository
 from todo_cli.tasks.repository import TaskRepository
 from todo_cli.tasks.statements import texts
 from todo_cli.values import (
+    SOMEDAY,
+    Due,
+    Priority,
     SortKey,
     TaskChanges,
     TaskDraft,
@@ -43,9 +47,22 @@ from todo_cli.values import (
 GOLDEN = Path(__file__).with_name("golden")
 ALL = TaskQuery(state=TaskState.ALL)
 AWKWARD = [
-    TaskDraft("plain"),
+    TaskDraft(
+        "plain",
+        due=Due(date(2026, 12, 4), time(17), "Europe/Berlin"),
+        wait_on=SOMEDAY,
+        priority=Priority.HIGH,
+        tags=["Phone", "{}", '"q"', "é", "\\back"],
+        project="house.garden",
+    ),
     TaskDraft('"quotes" \\ back/slash', 'a "b" \\n \\ c'),
-    TaskDraft("\\t is no tab", "a\ttab\tand\\ta backslash"),
+    TaskDraft(
+        "\\t is no tab",
+        "a\ttab\tand\\ta backslash",
+        Due(date(1, 1, 1), time(0, 0, 59)),
+        tags=["NULL"],
+        project='"\\t"',
+    ),
     TaskDraft("two lines", "first\nsecond\n\n  fourth\\"),
     TaskDraft("line separators \u2028 \u2029 \ufeff", "next\u2028line\u2029paragraph"),
     TaskDraft("bidi \u202e evil \u2066 isolate", "\u202eevil"),
@@ -68,7 +85,12 @@ INSTANTS = [
 def awkward(tasks: TaskRepository, database_url: str) -> TaskRepository:
     """Tasks with every awkward text and instant, one of each state, one archived."""
     tasks.add(
-        [*AWKWARD, TaskDraft("done"), TaskDraft("removed"), TaskDraft("archived", "with\ttab")]
+        [
+            *AWKWARD,
+            TaskDraft("done"),
+            TaskDraft("removed"),
+            TaskDraft("archived", "with\ttab", Due(SOMEDAY), tags=["old"]),
+        ]
     )
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("alter table tasks disable trigger user")
@@ -84,8 +106,10 @@ def awkward(tasks: TaskRepository, database_url: str) -> TaskRepository:
         connection.execute(
             "with moved as (delete from tasks where number = 13 returning *) insert into "
             "tasks_archive (id, user_id, title, description, completed, created_at, updated_at, "
-            "number, completed_at, deleted_at) select id, user_id, title, description, completed, "
-            "created_at, updated_at, number, completed_at, deleted_at from moved"
+            "number, completed_at, deleted_at, due_on, tags) select id, user_id, title, "
+            "description, completed, created_at, updated_at, number, completed_at, deleted_at, "
+            "due_on, tags "
+            "from moved"
         )
         connection.execute("alter table tasks enable trigger user")
     return tasks
@@ -186,10 +210,13 @@ def test_new_fields_and_columns_go_to_the_end() -> None:
         *("number", "id", "title", "description", "completed"),
         *("created_at", "updated_at", "completed_at", "deleted_at"),
     )
+    said = ("due_on", "due_time", "due_zone", "wait_on", "priority", "project", "tags")
+    assert TASK_FIELDS[9:16] == said
     assert RECORD_COLUMNS[:8] == (
         *("number", "status", "title", "created_at", "updated_at", "completed_at"),
         *("id", "description"),
     )
+    assert RECORD_COLUMNS[8:15] == said
 
 
 # --- the pages ---------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The program of the last release reads and writes today's schema.
+"""Older programs read and write today's schema: that of the last release, and a later one.
 
 A database is upgraded at once, the programs of the people who use it one by one.
 """
@@ -12,31 +12,36 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Callable
+from datetime import date, time
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import Cli
 from tests.support.people import Person
+from todo_cli.tasks.repository import TaskRepository
+from todo_cli.values import SOMEDAY, Due, Priority, TaskDraft, TaskRef
 
 ROOT = Path(__file__).parents[2]
 LAST_RELEASE = "fb5688c9b1a2401e91c50c28830338bfbb00a3e9"
 """The commit of the last release; move it on with each."""
+BEFORE_DUE_DAYS = "f4383f43bcab320f03707254485fe5b8830df16f"
+"""A commit whose program knows revision 0013."""
 
 Old = Callable[..., str]
 
 
-@pytest.fixture(scope="session")
-def old_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="module", params=[LAST_RELEASE, BEFORE_DUE_DAYS])
+def old_program(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     archive = subprocess.run(
-        ["git", "archive", LAST_RELEASE, "todo_cli", "migrations", "alembic.ini"],
+        ["git", "archive", request.param, "todo_cli", "migrations", "alembic.ini"],
         cwd=ROOT,
         capture_output=True,
         check=False,
     )
     if archive.returncode != 0:
         pytest.fail(
-            "The program of the last release is not in this clone. "
+            f"The program of commit {request.param} is not in this clone. "
             f"Fetch it: git fetch --unshallow\n{archive.stderr.decode()}"
         )
     folder = tmp_path_factory.mktemp("last-release")
@@ -109,6 +114,27 @@ def test_its_accounts_are_todays(old: Old) -> None:
 def test_both_programs_see_the_same_tasks(old: Old, cli_here: Cli) -> None:
     old("add", "Of the old one")
     assert cli_here("add", "Of the new one").exit_code == 0
-    new = cli_here("list", "--json").stdout
-    assert new == old("list", "--json")
-    assert [task["title"] for task in json.loads(new)] == ["Of the new one", "Of the old one"]
+    new = json.loads(cli_here("list", "--json").stdout)
+    known = json.loads(old("list", "--json"))
+    assert [{name: task[name] for name in known[0]} for task in new] == known
+    assert [task["title"] for task in known] == ["Of the new one", "Of the old one"]
+
+
+def test_it_leaves_what_it_does_not_know(old: Old, tasks: TaskRepository) -> None:
+    said = TaskDraft(
+        "Plant tulips",
+        due=Due(date(2026, 12, 4), time(17), "Europe/Berlin"),
+        wait_on=SOMEDAY,
+        priority=Priority.LOW,
+        tags=("garden",),
+        project="house",
+        extra={"x": 1},
+    )
+    (before,) = tasks.add([said])
+    old("edit", "1", "--title", "Plant bulbs")
+    old("done", "1")
+    old("reopen", "1")
+    (after,) = tasks.get([TaskRef.parse("1")])
+    assert after.title == "Plant bulbs"
+    known = {"title": "", "updated_at": ""}
+    assert after.model_dump() | known == before.model_dump() | known

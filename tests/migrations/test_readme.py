@@ -21,12 +21,15 @@ def names(url: str, query: str) -> set[str]:
 
 def columns_in_diagram(table: str) -> set[str]:
     body = DIAGRAM.partition(f"    {table} {{")[2].partition("}")[0]
-    return set(re.findall(r"^ +\w+ (\w+)", body, flags=re.MULTILINE))
+    return set(re.findall(r"^ +\S+ (\w+)", body, flags=re.MULTILINE))
 
 
 def test_every_table_and_column_of_the_models_is_drawn() -> None:
+    of_tasks = set(METADATA.tables["tasks"].columns.keys())
     for name, table in METADATA.tables.items():
-        assert columns_in_diagram(name) == {column.name for column in table.columns}
+        columns = set(table.columns.keys())
+        drawn = columns - of_tasks if name == "tasks_archive" else columns
+        assert columns_in_diagram(name) == drawn
 
 
 def test_every_table_is_drawn(database_url: str) -> None:

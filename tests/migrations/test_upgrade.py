@@ -151,7 +151,7 @@ class TestPeoplesCommands:
         self, neon: Neon, neon_database: str, cli: Cli, erin: Person
     ) -> None:
         for statement in (
-            "alter table tasks add priority text not null default 'low'",
+            "alter table tasks add later_text text not null default 'low'",
             "alter table tasks add due_at timestamptz",
             "create index on tasks (due_at)",
             "create table tags (id uuid primary key, name text)",

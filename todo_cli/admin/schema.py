@@ -161,7 +161,7 @@ class Schema:
 
 # --- Mermaid ---------------------------------------------------------------------------------
 
-_SHORT_TYPES = {"timestamp with time zone": "timestamptz"}
+_SHORT_TYPES = {"timestamp with time zone": "timestamptz", "time(0) without time zone": "time"}
 
 
 def _relations(table: Description) -> Iterator[str]:

@@ -274,17 +274,57 @@ def _batches(connection: Connection, tasks: int, people: _People, size: int) -> 
         "objects": list(vocabulary.OBJECTS),
         "details": list(vocabulary.DETAILS),
         "notes": list(vocabulary.NOTES),
+        "days": list(vocabulary.DAYS_UNTIL_DUE),
+        "times": list(vocabulary.TIMES),
+        "zones": list(vocabulary.ZONES),
+        "priorities": list(vocabulary.PRIORITIES),
+        "tags": vocabulary.TAGS,
+        "projects": vocabulary.PROJECTS,
     }
     if people.count == 0:
         return
     size = min(size, max(1_000, tasks // 20))
     for start in range(0, tasks, size):
         last = min(start + size, tasks) - 1
-        connection.execute(_TASKS, {**values, "start": start, "last": last})
+        connection.execute(_TASKS.encode(), {**values, "start": start, "last": last})
         yield last + 1
 
 
-_TASKS: LiteralString = """
+_COLUMNS: dict[str, str] = {
+    # A key like those of `ids`: milliseconds (11 digits until 2527), version 7, random bits.
+    "id": """(
+        '0' || to_hex((date_part('epoch', created_at) * 1000)::bigint)
+        || to_hex(28672 + ((h >> 40) & 4095))
+        || to_hex((g & 4611686018427387903) | (1::bigint << 63))
+    )::uuid""",
+    "user_id": "user_id",
+    "title": """(%(verbs)s::text[])[1 + ((h >> 18) & 31)] || ' '
+        || (%(objects)s::text[])[1 + ((h >> 23) & 31)]
+        || (%(details)s::text[])[1 + ((h >> 28) & 15)]""",
+    "description": "case when (h >> 32) & 3 = 0 then (%(notes)s::text[])[1 + ((h >> 34) & 7)] end",
+    "completed": "completed",
+    "created_at": "created_at",
+    "updated_at": "coalesce(completed_at, created_at)",
+    "number": "number",
+    "completed_at": "completed_at",
+    "deleted_at": "case when (h >> 52) & 127 = 0 then coalesce(completed_at, created_at) end",
+    "due_on": "due_on",
+    "due_time": "due_time",
+    # A person stays in one time zone.
+    "due_zone": """case when due_time is not null
+        then (%(zones)s::text[])[1 + (get_byte(uuid_send(user_id), 0) & 7)] end""",
+    "wait_on": """case
+        when completed or (g >> 12) & 15 > 0 then null
+        when (g >> 16) & 7 = 0 then date '9999-12-31'
+        else coalesce(due_on - 7, current_date + ((g >> 19) & 31)::int)
+    end""",
+    "priority": "(%(priorities)s::smallint[])[1 + ((g >> 24) & 15)]",
+    "tags": "string_to_array((%(tags)s::text[])[1 + ((g >> 28) & 255)], ',')",
+    "project": "(%(projects)s::text[])[1 + ((h >> 56) & 255)]",
+}
+"""The columns that are filled, each with an expression. The others have their defaults."""
+
+_TASKS = f"""
 with drawn as (
     select n, hashint8extended(n, %(seed)s) as h, hashint8extended(n, %(seed)s + 1) as g,
         n / %(places)s::int as round, (1 + n %% %(places)s::int)::int as place
@@ -322,32 +362,25 @@ finished as (
     ) end as completed_at
     from placed
     offset 0
+),
+dated as (
+    select *, case when g & 1 = 0 then coalesce(completed_at::date, current_date)
+        + (%(days)s::int[])[1 + ((g >> 1) & 127)] end as due_on
+    from finished
+    offset 0
+),
+timed as (
+    select *, case when due_on is not null
+        then (%(times)s::time[])[1 + ((g >> 8) & 15)] end as due_time
+    from dated
+    offset 0
 )
-insert into tasks (
-    id, user_id, title, description, completed, created_at, updated_at, number, completed_at,
-    deleted_at
-)
-select
-    -- A key like those of `ids`: milliseconds (11 digits until 2527), version 7, random bits.
-    (
-        '0' || to_hex((date_part('epoch', created_at) * 1000)::bigint)
-        || to_hex(28672 + ((h >> 40) & 4095))
-        || to_hex((g & 4611686018427387903) | (1::bigint << 63))
-    )::uuid,
-    user_id,
-    (%(verbs)s::text[])[1 + ((h >> 18) & 31)] || ' ' || (%(objects)s::text[])[1 + ((h >> 23) & 31)]
-        || (%(details)s::text[])[1 + ((h >> 28) & 15)],
-    case when (h >> 32) & 3 = 0 then (%(notes)s::text[])[1 + ((h >> 34) & 7)] end,
-    completed,
-    created_at,
-    coalesce(completed_at, created_at),
-    number,
-    completed_at,
-    case when (h >> 52) & 127 = 0 then coalesce(completed_at, created_at) end
-from finished
-"""
+insert into tasks ({", ".join(_COLUMNS)})
+select {", ".join(_COLUMNS.values())}
+from timed
+"""  # noqa: S608  # constants of this module
 """60 % are completed, after three days in the mean; one in 128 lies in the trash. 63,072,000 s are
-two years."""
+two years. Of the open ones half have a day, a tenth of these in the past."""
 
 
 def _keep_counters(connection: Connection, people: _People) -> None:

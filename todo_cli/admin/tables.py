@@ -6,12 +6,26 @@ compares their result with it, in both directions.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from pathlib import Path
 
-SCHEMA_HEAD = "0013"
-"""The newest revision of `migrations/`, so that commands need not import Alembic."""
+from todo_cli.values import WRITTEN_COLUMNS
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+
+
+def _newest_revision() -> str:
+    """The newest revision of `migrations/`, by the files' names: Alembic takes long to import."""
+    for folder in (_PACKAGE, _PACKAGE.parent):  # an installed package, a checkout
+        if (versions := folder / "migrations" / "versions").is_dir():
+            return max(name[:4] for name in os.listdir(versions) if name[:4].isdigit())
+    raise FileNotFoundError("The migrations are missing.")
+
+
+SCHEMA_HEAD = _newest_revision()
 
 COMMON_STATISTICS = {"user_id": 1, "deleted_at": 1}
 """Statistics targets of columns with these names, in every table: the planner may know their
@@ -65,10 +79,16 @@ TASKS = Table(
     privileges=(
         "select",
         "delete",
-        *(f"insert ({name})" for name in ("id", "user_id", "title", "description", "completed")),
-        *(f"update ({name})" for name in ("title", "description", "completed", "deleted_at")),
+        *(f"insert ({name})" for name in ("id", "user_id", "completed", *WRITTEN_COLUMNS)),
+        *(f"update ({name})" for name in ("completed", "deleted_at", *WRITTEN_COLUMNS)),
     ),
-    triggers=("tasks_admit_writer", "tasks_assign_number", "tasks_count_numbers", "tasks_stamp"),
+    triggers=(
+        "tasks_admit_writer",
+        "tasks_assign_number",
+        "tasks_count_numbers",
+        "tasks_sort_tags",
+        "tasks_stamp",
+    ),
     statistics={"id": 1, "number": -1, "completed": -1},
 )
 TASKS_ARCHIVE = Table(

@@ -5,6 +5,8 @@ Names and verbs are single words, apart by white space.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 FIRST_NAMES = """\
 Ada Amara Anna Arturo Ben Bianca Carmen Chen Clara Daniel Dilan Elena Elif Emil
 Farid Freya Grace Hana Hugo Ines Ivan Jonas Julia Kai Kofi Lara Leo Lina Luca Malik Mara Mei Mila
@@ -86,3 +88,49 @@ NOTES = (
     "Needs a signature.",
     "See the notes of the last meeting.",
 )
+
+DAYS_UNTIL_DUE = (
+    *(-1, -1, -2, -2, -3, -5, -8, -13, -21, -34),
+    *(0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 4, 4, 4, 5, 5, 6, 6, 7),
+    *range(1, 15),
+    *range(7, 85),
+)
+"""128 distances, of which a few are in the past."""
+
+TIMES = (*[None] * 11, "09:00", "11:30", "14:00", "17:00", "20:15")
+ZONES = (*["Europe/Berlin"] * 3, "Europe/London", "America/New_York", "Asia/Tokyo", None, None)
+PRIORITIES = (*[None] * 9, 1, 1, 2, 2, 2, 3, 3)
+
+
+TAG_NAMES = """\
+home work phone errand mail shopping family health money office computer waiting reading garden
+car travel school music kitchen repair cooking sport pets tax idea print visa bank library gift"""
+
+PROJECT_NAMES = """\
+house work.reports house.garden work family.school house.kitchen work.hiring family health
+holiday.summer work.clients.north money.taxes work.clients.south family.birthday holiday
+work.office music.band house.cellar car study.thesis study club books work.clients"""
+
+
+def _heavy_tailed(names: Sequence[str], count: int) -> list[str]:
+    """A list of so many names, in which the second is half as frequent as the first, and so on."""
+    total = sum(1 / place for place in range(1, len(names) + 1))
+    listed = [
+        name
+        for place, name in enumerate(names, start=1)
+        for _ in range(max(1, round(count / place / total)))
+    ]
+    return (listed + [names[0]] * count)[:count]
+
+
+def _tag_sets() -> list[str]:
+    names = TAG_NAMES.split()
+    first = _heavy_tailed(names, 80)
+    second = [*first[::2], *names[-8:]]
+    pairs = [",".join(sorted({*pair})) for pair in zip(second, names + names, strict=False)]
+    return [""] * 128 + first + pairs
+
+
+TAGS = _tag_sets()
+"""256 sets of tags, each sorted. Half of them are empty."""
+PROJECTS = [None] * 116 + _heavy_tailed(PROJECT_NAMES.split(), 140)

@@ -254,6 +254,12 @@ BY_TEXT: dict[str, Fault] = {
     "invalid port number": Fault(
         Retry.NEVER, InvalidInput, "The database URL has an impossible port.", "Check the URL."
     ),
+    'time zone "': Fault(
+        Retry.NEVER,
+        InvalidInput,
+        "The database does not know this time zone.",
+        "Give another name of it, for example: Europe/Berlin",
+    ),
     "project size limit": Fault(
         Retry.NEVER,
         DatabaseFault,
@@ -357,6 +363,15 @@ CONSTRAINTS: dict[str, str] = {
     "ck_tasks_title_control_characters": "The title holds a control character.",
     "ck_tasks_description_length": "The description is longer than 20,000 characters.",
     "ck_tasks_description_control_characters": "The description holds a control character.",
+    "ck_tasks_due_on": "The due day is not in the years 1 to 9999.",
+    "ck_tasks_due_time": "A time of day needs a due day.",
+    "ck_tasks_due_zone": "A time zone needs a time of day, and a name such as Europe/Berlin.",
+    "ck_tasks_wait_on": "The day to wait for is not in the years 1 to 9999.",
+    "ck_tasks_priority": "The priority is none of high, medium and low.",
+    "ck_tasks_tags": "A task has at most 50 tags, of 50 characters each and 1,000 bytes together, "
+    "without white space and commas.",
+    "ck_tasks_project": "A project is a path such as house.garden, of at most 200 characters.",
+    "ck_tasks_extra": "The further fields are no JSON object of at most 8,192 bytes.",
 }
 _INTEGRITY_CLASS = "23"
 _CONNECTION_CLASS = "08"

@@ -112,8 +112,7 @@ class TaskRepository:
             return []
         clean = _cleaned(drafts)
         ids = [uuid7() for _ in clean]
-        titles = [draft.title for draft in clean]
-        statement = statements.insert_once(ids, titles, [draft.description for draft in clean])
+        statement = statements.insert_once(ids, clean)
 
         def insert(session: Session) -> list[Task]:
             added = list(session.scalars(statement))
@@ -308,7 +307,8 @@ class TaskRepository:
             TaskNotFound, AmbiguousTask: the reference does not mean one task outside the trash.
             EditConflict: the task was changed after `unchanged_since`; nothing was changed now.
         """
-        columns = changes.cleaned()
+        clean = changes.cleaned()
+        columns = statements.changed_columns(clean)
         if not columns:
             (task,) = self.get([ref], from_trash=False)
             return ChangedTasks([task], frozenset([task.id]))
@@ -319,7 +319,7 @@ class TaskRepository:
         if not edited:
             self._explain([ref])
             now = self.get([ref])[0]
-            if all(getattr(now, name) == value for name, value in columns.items()):
+            if clean.are_made_in(now):
                 return ChangedTasks([now])  # our first try was committed and its answer lost
             raise EditConflict(f"Task {unchanged_since.number} was changed meanwhile.")
         return edited

@@ -6,13 +6,14 @@ No statement names a user: row-level security limits it to the tasks of the logg
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, aggregate_order_by
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.orm import aliased
 from sqlmodel import col
@@ -34,7 +35,11 @@ from todo_cli.tasks.references import (
 )
 from todo_cli.values import (
     DEFAULT_LIMIT,
+    DUE_COLUMNS,
+    WRITTEN_FIELDS,
     SortKey,
+    TaskChanges,
+    TaskDraft,
     TaskQuery,
     TaskRef,
     TaskState,
@@ -94,7 +99,7 @@ def pattern_statements(*, number: int) -> list[tuple[str, sa.Executable]]:
         ("list", page(everything)),
         ("next page", page(replace(everything, after=ref))),
         ("pending", page(TaskQuery(limit=DEFAULT_LIMIT))),
-        ("create", insert_once([uuid7()], ["A task"], [None])),
+        ("create", insert_once([uuid7()], [TaskDraft("A task")])),
         ("update", update([ref], {"title": "Another title"})),
         ("toggle", update([ref], {"completed": sa.not_(col(Task.completed))})),
         ("delete", update([ref], {"deleted_at": sa.func.now()}, from_trash=True)),
@@ -102,31 +107,33 @@ def pattern_statements(*, number: int) -> list[tuple[str, sa.Executable]]:
     ]
 
 
-def insert_once(
-    ids: list[UUID], titles: list[str], descriptions: list[str | None]
-) -> sa.Executable:
-    """Insert the tasks that do not exist yet, and return all of them.
+def insert_once(ids: list[UUID], drafts: Sequence[TaskDraft]) -> sa.Executable:
+    """Insert the clean drafts that do not exist yet, and return all of them.
 
     Existing tasks are left out before ON CONFLICT sees them, so that a repeated try fires no
     trigger for them.
     """
+    sent = dict(_sent_columns(drafts))
     draft = rows_of(
         "draft",
         with_ordinality="position",
         id=(ids, sa.Uuid()),
-        title=(titles, sa.Text()),
-        description=(descriptions, sa.Text()),
+        **{
+            name: (values, sa.Text() if name in _SENT_AS_TEXT else TASKS.c[name].type)
+            for name, values in sent.items()
+        },
     )
     present = sa.select(TASKS.c.id).where(has_id(ids)).cte("present")
+    columns = [_SENT_AS_TEXT.get(name, _as_it_is)(draft.c[name]) for name in sent]
     missing = (
-        sa.select(draft.c.id, draft.c.title, draft.c.description)
+        sa.select(draft.c.id, *columns)
         # Not NOT EXISTS: that is a join, and without statistics the planner uses nested loops.
         .where(draft.c.id.not_in(sa.select(present.c.id)))
         .order_by(draft.c.position)
     )
     inserted = (
         pg_insert(TASKS)
-        .from_select(["id", "title", "description"], missing, include_defaults=False)
+        .from_select(["id", *sent], missing, include_defaults=False)
         .on_conflict_do_nothing(index_elements=["id"])
         .returning(TASKS)
         .cte("inserted")
@@ -134,6 +141,59 @@ def insert_once(
     there_before = sa.select(TASKS).where(has_id(ids))
     both = sa.select(Task).from_statement(sa.select(inserted).union_all(there_before))
     return both.execution_options(**patience(len(ids)))
+
+
+def _sent_columns(drafts: Sequence[TaskDraft]) -> Iterator[tuple[str, list[Any]]]:
+    """The columns that are sent for drafts, with a value of each. What no draft has is left out."""
+    for name in WRITTEN_FIELDS:
+        values = [getattr(draft, name) for draft in drafts]
+        if name not in _ALWAYS_SENT and not any(values):
+            continue
+        if name == "due":
+            for column, part in DUE_COLUMNS.items():
+                yield column, [due and getattr(due, part) for due in values]
+        elif name == "tags":
+            yield name, [",".join(tags) for tags in values]
+        elif name == "extra":
+            yield name, [extra and json.dumps(extra) for extra in values]
+        else:
+            yield name, values
+
+
+_ALWAYS_SENT = ("title", "description")
+
+_SENT_AS_TEXT: dict[str, Callable[[Any], sa.ColumnElement[Any]]] = {
+    # `unnest` would take lists of different lengths apart. A tag has no comma.
+    "tags": lambda text: sa.func.string_to_array(text, ","),
+    "extra": lambda text: sa.cast(text, JSONB),
+}
+
+
+def _as_it_is(column: Any) -> sa.ColumnElement[Any]:
+    return sa.type_coerce(column, column.type)
+
+
+def changed_columns(changes: TaskChanges) -> dict[str, Any]:
+    """What clean changes set; tags that are added or removed, from those of the row by then.
+
+    A trigger of the table sorts them, and leaves out what is there already.
+    """
+    columns = changes.columns
+    tags = columns.get("tags", TASKS.c.tags)
+    if changes.remove_tags:
+        tag = sa.func.unnest(_texts(tags)).column_valued("tag")
+        removed = sa.func.unnest(_texts(changes.remove_tags)).column_valued("removed")
+        is_kept = sa.func.lower(tag).not_in(sa.select(sa.func.lower(removed)))
+        tags = sa.func.array(sa.select(tag).where(is_kept).scalar_subquery(), type_=ARRAY(sa.Text))
+    if changes.add_tags:
+        tags = sa.func.array_cat(_texts(tags), _texts(changes.add_tags))
+    if changes.remove_tags or changes.add_tags:
+        columns["tags"] = tags
+    return columns
+
+
+def _texts(texts: Any) -> Any:
+    return sa.literal(list(texts), ARRAY(sa.Text)) if isinstance(texts, list | tuple) else texts
 
 
 def update(
