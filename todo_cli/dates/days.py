@@ -36,6 +36,7 @@ from todo_cli.dates.words import (
 from todo_cli.errors import InvalidInput
 from todo_cli.values import DateOrder
 
+MAX_WEEKS_ON = 100
 SHORT_YEARS_BACK, SHORT_YEARS_AHEAD = 10, 40
 """How far a year of two digits may be away."""
 
@@ -171,7 +172,7 @@ def _weeks_on(phrase: Phrase, at: int) -> Iterator[tuple[Day, int]]:
     weeks_and_ends += [
         (number, end + 1)
         for number, end in cardinal(phrase, at)
-        if phrase.text(end) in ("week", "weeks")
+        if phrase.text(end) in ("week", "weeks") and number < MAX_WEEKS_ON
     ]
     for weeks, end in weeks_and_ends:
         for base, last in either_simple(phrase, end):
@@ -245,8 +246,9 @@ def month_and_day(phrase: Phrase, at: int) -> Iterator[tuple[tuple[int, int], in
         if (month := MONTHS.get(phrase.text(end))) is not None:
             yield (month, number), end + 1
     if (month := MONTHS.get(phrase.text(at))) is not None:
-        behind = phrase.skip(phrase.skip(at + 1, "-", "/"), "the")
-        for number, end in _spoken_day(phrase, behind):
+        joint = phrase.skip(at + 1, "-", "/")
+        behind = phrase.skip(joint, "the")
+        for number, end in (day_number if behind > joint else _spoken_day)(phrase, behind):
             yield (month, number), end
 
 

@@ -51,9 +51,23 @@ def _once(phrase: Phrase, at: int) -> Iterator[tuple[Meaning, int]]:
             clock: Clock, found: Callable[[Clock], tuple[date, time | None]] = found
         ) -> Reading:
             day, at_time = found(clock)
-            return Reading(day, at_time, None, _is_past(day, at_time, clock))
+            is_past = _is_past(day, at_time, clock)
+            if is_past and day == clock.today and not _says_past(phrase):
+                assert at_time is not None
+                raise refusals.has_passed(f"{at_time:%H:%M} today")
+            return Reading(day, at_time, None, is_past)
 
         yield meaning, end
+
+
+def _says_past(phrase: Phrase) -> bool:
+    """Whether a phrase may mean a time of today that has passed: it gives a year, or says so."""
+    return any(
+        token.text in ("ago", "before", "last", "-", "yesterday")
+        or any(len(group or "") == 4 for group in token.groups)
+        or (token.kind == "number" and len(token.text) in (4, 10))
+        for token in phrase
+    )
 
 
 def _again(phrase: Phrase, at: int) -> Iterator[tuple[Meaning, int]]:

@@ -370,7 +370,7 @@ def _by(phrase: Phrase, at: int) -> Iterator[tuple[Moment, int]]:
 def _with_end_of_day(phrase: Phrase, at: int) -> Iterator[tuple[Moment, int]]:
     """eod friday, end of day tomorrow, friday eod: the whole day."""
     for end in _ends_of_day(phrase, at):
-        for base, last in day(phrase, end):
+        for base, last in day(phrase, phrase.skip(end, "on")):
             yield _whole(base), last
     for base, end in day(phrase, at):
         for last in _ends_of_day(phrase, phrase.skip(end, "by", "at")):
@@ -379,10 +379,10 @@ def _with_end_of_day(phrase: Phrase, at: int) -> Iterator[tuple[Moment, int]]:
 
 def _ends_of_day(phrase: Phrase, at: int) -> Iterator[int]:
     if phrase.text(at) == "eod":
-        yield phrase.skip(at + 1, "on")
+        yield at + 1
     at = phrase.skip(at, "the")
     if [phrase.text(each) for each in range(at, at + 3)] == ["end", "of", "day"]:
-        yield phrase.skip(at + 3, "on")
+        yield at + 3
 
 
 _due = either(basis, _part_alone, _span_alone, _with_end_of_day)

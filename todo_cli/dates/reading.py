@@ -45,7 +45,9 @@ def describe(day: date | None, at: time | None, now: datetime) -> str:
     today = now.date()
     text = refusals.day_text(day)
     days = (day - today).days
-    if 0 <= days <= MAX_DAYS_WITHOUT_YEAR and next_month_day(today, day.month, day.day) == day:
+    is_past = days < 0 or (days == 0 and at is not None and at < now.time())
+    is_near = not is_past and days <= MAX_DAYS_WITHOUT_YEAR
+    if is_near and next_month_day(today, day.month, day.day) == day:
         text = text.removesuffix(f" {day.year}")
     if at is not None:
         text += f", {at:%H:%M:%S}" if at.second else f", {at:%H:%M}"

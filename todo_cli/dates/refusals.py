@@ -40,10 +40,12 @@ def out_of_range() -> InvalidInput:
     )
 
 
-def has_passed(what: str, when: date) -> InvalidInput:
+def has_passed(what: str, when: date | None = None) -> InvalidInput:
+    """What was said is over, and nothing says that the past is meant."""
+    was = "has passed" if when is None else f"was {day_text(when)}"
     return InvalidInput(
-        f"{what} was {day_text(when)}.",
-        hint="Give the date itself, or the month and year that you mean.",
+        f"{what} {was}.",
+        hint="Give the date, with its year where it is past.",
         reason="date_has_passed",
     )
 

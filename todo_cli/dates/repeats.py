@@ -62,11 +62,14 @@ def _unit(phrase: Phrase, at: int, count: int) -> Iterator[tuple[Rule, int]]:
 
 def _counted(phrase: Phrase, at: int) -> Iterator[tuple[Rule, int]]:
     """day, 3 days, other day, second day"""
-    yield from _unit(phrase, at, 1)
-    if phrase.text(at) == "other":
+    # "every weeks" lacks its number.
+    if not phrase.text(at).endswith("s"):
+        yield from _unit(phrase, at, 1)
+    if phrase.text(at) == "other" and not phrase.text(at + 1).endswith("s"):
         yield from _unit(phrase, at + 1, 2)
     for number, end in cardinal(phrase, at):
-        yield from _unit(phrase, end, number)
+        if not 1900 <= number <= 2099:
+            yield from _unit(phrase, end, number)
     for number, end in ordinal(phrase, at):
         if number > 1 and not phrase.text(end).endswith("s"):
             yield from _unit(phrase, end, number)
@@ -303,6 +306,7 @@ def _resolved(repeat: Repeat) -> First:
             return first, None, rule
         if (wall := settle(first, repeat.at, repeat.part, _before(clock, first))) <= clock.wall:
             if repeat.start is None:
+                _refuse_unfixed(rule)
                 first = rule.first(add_days(first, 1))
             wall = settle(first, repeat.at, repeat.part, _before(clock, first))
         if wall.date() != first:
@@ -312,6 +316,21 @@ def _resolved(repeat: Repeat) -> First:
         return *on_the_wall(first, wall.time(), clock), rule
 
     return resolved
+
+
+def _refuse_unfixed(rule: Rule) -> None:
+    """Refuse a repeat that goes by its first day, where that day's time has passed."""
+    is_fixed = (
+        rule.weekdays
+        or rule.month_days
+        or (rule.frequency, rule.interval)
+        == (
+            Frequency.DAY,
+            1,
+        )
+    )
+    if not is_fixed:
+        raise refusals.has_passed("Its time today")
 
 
 def _before(clock: Clock, first: date) -> Clock:

@@ -70,6 +70,9 @@ class Phrase:
         self._tokens = tokens
         self.cache: dict[tuple[object, int], list[tuple[object, int]]] = {}
 
+    def __iter__(self) -> Iterator[Token]:
+        return iter(self._tokens)
+
     def __len__(self) -> int:
         return len(self._tokens)
 

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from todo_cli.dates import read
+from todo_cli.dates import describe, read
 from todo_cli.errors import InvalidInput
 from todo_cli.values import DateOrder
 
@@ -167,3 +167,25 @@ def test_a_date_out_of_the_calendar_is_refused(phrase: str) -> None:
 def test_a_hostile_phrase_is_refused(phrase: str) -> None:
     with pytest.raises(InvalidInput):
         read(phrase, NOW)
+
+
+@pytest.mark.parametrize(
+    ("meant", "said"),
+    [
+        ("2026-12-04T17:00", "Fri 4 Dec, 17:00 (in 10 days)"),
+        ("2026-11-24T17:00", "Tue 24 Nov, 17:00 (today)"),
+        ("2026-11-24T09:00", "Tue 24 Nov 2026, 09:00 (today)"),
+        ("2026-11-25", "Wed 25 Nov (tomorrow)"),
+        ("2026-11-23", "Mon 23 Nov 2026 (yesterday)"),
+        ("2027-11-24", "Wed 24 Nov 2027 (in 12 months)"),
+        ("2126-11-24", "Sun 2126-11-24 (in 100 years)"),
+        ("2026-11-24T17:00:30", "Tue 24 Nov, 17:00:30 (today)"),
+        ("9999-12-31", "someday"),
+    ],
+)
+def test_a_date_is_said_back_so_that_it_can_be_read_again(meant: str, said: str) -> None:
+    moment = datetime.fromisoformat(meant)
+    at = moment.time() if "T" in meant else None
+    assert describe(moment.date(), at, NOW) == said
+    again = read(said.partition(" (")[0], NOW)
+    assert (again.day, again.time) == (moment.date(), at)
