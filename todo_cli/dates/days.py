@@ -331,7 +331,8 @@ def _numeric_part(phrase: Phrase, at: int) -> Iterator[tuple[Day, int]]:
     kind, groups, text = phrase.kind(at), phrase[at].groups, phrase.text(at)
     if kind == "decimal":
         number, month = text.split(".")
-        if len(number) <= 2 and 1 <= int(month) <= 12:
+        # 5.12 is a day; 1.5 is a number for most.
+        if len(number) <= 2 and len(month) == 2 and 1 <= int(month) <= 12:
             yield (lambda clock: next_month_day(clock.today, int(month), int(number))), at + 1
     elif kind == "dotted" and len(groups[2] or "") != 4:
         yield (lambda clock: _dotted(text, groups, clock)), at + 1

@@ -374,7 +374,9 @@ def _workday(nth: int) -> Callable[[Period], date | None]:
     def pick(period: Period) -> date | None:
         found = nth_workday(period.first, period.last, nth)
         if found is not None and (found.month, found.day) in ((1, 1), (12, 25)):
-            raise refusals.contradictory(f"Few work on {refusals.day_text(found)}.")
+            raise refusals.contradictory(
+                f"{refusals.day_text(found)} is a holiday nearly everywhere."
+            )
         return found
 
     return pick
