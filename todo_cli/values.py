@@ -43,8 +43,6 @@ MAX_PATTERNS = 100
 MAX_BIGINT = 2**63 - 1
 MAX_LIMIT = MAX_BIGINT - 1
 """PostgreSQL's LIMIT is a bigint, and a table reads one row more than it shows."""
-SOMEDAY = date(9999, 12, 31)
-"""The day that "someday" stands for."""
 _HEX_DIGITS = 32
 _REFERENCE = re.compile(r"[0-9a-f]{4,8}(-?[0-9a-f]{0,4}){0,3}(-?[0-9a-f]{0,12})?")
 _RANGE = re.compile(r"([0-9]+)-([0-9]+)", re.ASCII)
