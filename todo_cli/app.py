@@ -16,7 +16,7 @@ from typer.core import TyperGroup
 
 from todo_cli import __version__
 from todo_cli.agent import client, place
-from todo_cli.commands import account, agent, tasks
+from todo_cli.commands import account, agent, tasks, writing
 from todo_cli.commands.completion import COMPLETE_VARIABLE, ShellName, complete
 from todo_cli.commands.options import COMMON, CommandGroup, OwnProcessGroup, TodoGroup, current_run
 from todo_cli.context import Invocation, Run
@@ -161,6 +161,7 @@ def version_(ctx: typer.Context) -> None:
     current_run(ctx).render.version(__version__)
 
 
+app.add_typer(writing.commands)
 app.add_typer(tasks.commands)
 app.add_typer(account.commands)
 app.add_typer(general)

@@ -149,13 +149,20 @@ class Run:
     def now(self) -> datetime:
         return datetime.now(UTC)
 
-    def today(self) -> date:
-        """The present day in the user's time zone."""
+    def local_now(self) -> datetime:
+        """The present moment in the user's time zone."""
         from zoneinfo import ZoneInfo
 
-        if self.time_zone.startswith("<"):
-            return self.now().astimezone().date()
-        return self.now().astimezone(ZoneInfo(self.time_zone)).date()
+        return self.now().astimezone(ZoneInfo(self.zone_name) if self.zone_name else None)
+
+    def today(self) -> date:
+        """The present day in the user's time zone."""
+        return self.local_now().date()
+
+    @property
+    def zone_name(self) -> str | None:
+        """The IANA name of the user's time zone; None if only its offset is known."""
+        return None if self.time_zone.startswith("<") else self.time_zone
 
     @cached_property
     def time_zone(self) -> str:

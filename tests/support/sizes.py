@@ -81,7 +81,12 @@ def walk(way: Way, count: int) -> Iterator[Step]:
     # Each a word of its own while the system takes them.
     refs = words if count <= MAX_WORDS else list(_lists(words))
     newest_first = numbers[::-1]
-    yield step("add -", ["add", "-q", "-"], numbers, "".join(f"task {n}\n" for n in words))
+    yield step(
+        "add -",
+        ["add", "-q", "-", "-t", "x", "-D", "tomorrow"],
+        numbers,
+        "".join(f"task {n}\n" for n in words),
+    )
     yield step("list", ["list"], newest_first)
     yield step("list --json", ["list", "--json"], newest_first)
     yield step("list --jsonl", ["list", "--jsonl"], newest_first)

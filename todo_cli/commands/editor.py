@@ -1,4 +1,4 @@
-"""A task's text in the user's editor: title on the first line, description after an empty one."""
+"""A task as text in the user's editor; `attributes.block` says how it looks."""
 
 from __future__ import annotations
 
@@ -11,16 +11,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from todo_cli.attributes import changed_text, editable_text
+from todo_cli.commands.attributes import reader_of
 from todo_cli.commands.hints import hint_of
 from todo_cli.errors import InvalidInput, Refused, TodoError
-from todo_cli.values import NOT_GIVEN, TaskChanges, TaskDraft
 
-_WITHOUT_EDITOR = "Give --title or --description."
-_OTHER_EDITOR = "Set $VISUAL or $EDITOR to one that is installed, or give --title or --description."
+_WITHOUT_EDITOR = "Give an option, such as --title or --due."
+_OTHER_EDITOR = (
+    "Set $VISUAL or $EDITOR to one that is installed, or give an option, such as --title or --due."
+)
 
 if TYPE_CHECKING:
+    from todo_cli.attributes import Reader
     from todo_cli.context import Run
     from todo_cli.models import Task
+    from todo_cli.values import TaskChanges
 
 
 @contextmanager
@@ -38,7 +43,7 @@ def edited_text(run: Run, task: Task) -> Iterator[TaskChanges]:
     descriptor, name = tempfile.mkstemp(prefix=f"todo-{task.number}-", suffix=".txt")
     path = Path(name)
     with open(descriptor, "w", encoding="utf-8") as file:
-        file.write(_as_text(task.title, task.description))
+        file.write(editable_text(task, reader_of(run)))
     try:
         finished = subprocess.run([*words, name], check=False)
     except OSError as error:
@@ -47,23 +52,21 @@ def edited_text(run: Run, task: Task) -> Iterator[TaskChanges]:
     try:
         if finished.returncode != 0:
             raise Refused(f"The editor {words[0]!r} ended with an error.")
-        yield _changes(task, path)
+        yield _changes(task, path, reader_of(run))
     except TodoError as error:
-        hint = None if isinstance(error, InvalidInput) else hint_of(error, command=run.command)
+        is_about_text = isinstance(error, InvalidInput)  # the help of the command says nothing more
+        hint = error.hint if is_about_text else hint_of(error, command=run.command)
         error.hint = f"{hint} Your text is in {path}" if hint else f"Your text is in {path}"
         raise
     path.unlink()
 
 
-def _changes(task: Task, path: Path) -> TaskChanges:
+def _changes(task: Task, path: Path, reader: Reader) -> TaskChanges:
     try:
-        draft = _as_draft(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise InvalidInput("The text is not valid UTF-8.") from error
-    return TaskChanges(
-        NOT_GIVEN if draft.title == task.title else draft.title,
-        NOT_GIVEN if draft.description == task.description else draft.description,
-    )
+    return changed_text(task, text, reader)
 
 
 def _editor(run: Run) -> tuple[list[str], str]:
@@ -89,12 +92,3 @@ def _editor(run: Run) -> tuple[list[str], str]:
 
 def _no_editor(word: str, source: str) -> InvalidInput:
     return InvalidInput(f"The editor {word!r} cannot be started ({source}).", hint=_OTHER_EDITOR)
-
-
-def _as_text(title: str, description: str | None) -> str:
-    return f"{title}\n\n{description}\n" if description else f"{title}\n"
-
-
-def _as_draft(text: str) -> TaskDraft:
-    title, _, rest = text.strip("\n").partition("\n")
-    return TaskDraft(title, rest.strip("\n")).cleaned()

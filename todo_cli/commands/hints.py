@@ -25,6 +25,8 @@ HINTS = {
     ),
     "one_task_only": "Give one number, such as 12. See them with: todo list",
     "empty_title": "A title says what to do, such as: Buy milk",
+    "no_title_left": "Put the title first. After -- all words are the title: todo q -- WORD…",
+    "due_someday": "To hide it from the lists without a day: --wait someday",
     "invalid_address": "For example: --email you@example.org",
     "empty_name": 'For example: --name "Ada Lovelace"',
     "unexpected_answer": "Look for damage with: todo db health",

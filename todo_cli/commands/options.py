@@ -16,6 +16,9 @@ from todo_cli.errors import ClosedPipe
 from todo_cli.render import terminal_width
 from todo_cli.values import TaskRef, require_few_enough
 
+HAS_SEPARATOR = "todo_cli.has_separator"
+"""Under this name the context keeps whether `--` was among a command's words."""
+
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 MAX_SUMMARY = 200
@@ -48,6 +51,55 @@ Ref = Annotated[
         autocompletion=complete_refs,
         help="A number, such as 12, or a UUID.",
         show_default=False,
+    ),
+]
+
+Description = Annotated[
+    str | None,
+    typer.Option(
+        "--description", "-d", metavar="TEXT", help="Description; may span several lines."
+    ),
+]
+Due = Annotated[
+    str | None,
+    typer.Option(
+        "--due",
+        "-D",
+        metavar="WHEN",
+        help='When it is due: tomorrow, "fri 5pm", 2026-12-24; none.',
+        show_default=False,
+    ),
+]
+Wait = Annotated[
+    str | None,
+    typer.Option(
+        "--wait",
+        "-W",
+        metavar="WHEN",
+        help="Hide it from the lists until this day: mon, someday; none.",
+        show_default=False,
+    ),
+]
+PriorityWord = Annotated[
+    str | None,
+    typer.Option(
+        "--priority",
+        "-p",
+        metavar="PRIORITY",
+        help="high, medium or low (h, m, l, 1, 2, 3); none.",
+        show_default=False,
+    ),
+]
+Tags = Annotated[
+    list[str],
+    typer.Option(
+        "--tag", "-t", metavar="NAME", help="Add a tag; may be given again.", show_default=False
+    ),
+]
+Project = Annotated[
+    str | None,
+    typer.Option(
+        "--project", "-P", metavar="PATH", help="Project: house.garden; none.", show_default=False
     ),
 ]
 
@@ -89,6 +141,7 @@ class _TakesCommon:
 
     def parse_args(self, ctx: Any, args: list[str]) -> Any:
         current_run(ctx).command = ctx.command_path
+        ctx.meta[HAS_SEPARATOR] = "--" in args  # the parser drops it
         return super().parse_args(ctx, args)  # type: ignore[misc]  # a mixin: Typer's class follows
 
     def get_help_option(self, ctx: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The commands on tasks: parse, one repository call, hand the result to render."""
+"""The commands that list tasks and change their states: parse, one repository call, render."""
 
 from __future__ import annotations
 
@@ -9,15 +9,12 @@ import typer
 
 from todo_cli.commands.completion import complete_refs
 from todo_cli.commands.options import CommandGroup, Ref, Refs, current_run
-from todo_cli.errors import InvalidDraft, InvalidInput
+from todo_cli.errors import InvalidInput
 from todo_cli.values import (
     DEFAULT_LIMIT,
     MAX_LIMIT,
     MAX_STATS_DAYS,
-    NOT_GIVEN,
     SortKey,
-    TaskChanges,
-    TaskDraft,
     TaskQuery,
     TaskRef,
     TaskState,
@@ -25,48 +22,12 @@ from todo_cli.values import (
 
 if TYPE_CHECKING:
     from todo_cli.context import Run
-    from todo_cli.models import Task
     from todo_cli.tasks.repository import ChangedTasks
 
 commands = CommandGroup()
 
 MAX_SHOWN = 10
 """The question before a permanent deletion shows so many tasks."""
-
-Description = Annotated[
-    str | None,
-    typer.Option(
-        "--description", "-d", metavar="TEXT", help="Description; may span several lines."
-    ),
-]
-
-
-@commands.command()
-def add(
-    ctx: typer.Context,
-    title: Annotated[
-        list[str], typer.Argument(metavar="TITLE...", help="The title's words, or `-`.")
-    ],
-    description: Description = None,
-) -> None:
-    """Add a task; the words of the title are joined by one space.
-
-    With `-` as the only word, add one task for each line of standard input that is not empty:
-    all of them, or none. Write `--` before a title that begins with a dash.
-
-    \b
-    Examples:
-      todo add Buy milk
-      todo add "Write the report" -d "Due on Friday"
-      todo add -q Buy milk          # prints just the number
-      todo add -- -5 degrees tonight
-      todo add - < tasks.txt
-    """
-    run = current_run(ctx)
-    if title == ["-"]:
-        run.render.added(_add_lines(run, description))
-    else:
-        run.render.added(run.workspace.tasks.add([TaskDraft(" ".join(title), description)])[0])
 
 
 @commands.command("ls", hidden=True)
@@ -189,42 +150,6 @@ def show(ctx: typer.Context, ref: Ref) -> None:
 
 
 @commands.command()
-def edit(
-    ctx: typer.Context,
-    ref: Ref,
-    title: Annotated[str | None, typer.Option(metavar="TEXT", help="The new title.")] = None,
-    description: Description = None,
-) -> None:
-    """Change a task's title or description; `-d ""` clears the description.
-
-    Without an option, your editor ($VISUAL or $EDITOR) opens both: the title is the first line, and
-    the description follows an empty line.
-
-    \b
-    Examples:
-      todo edit 12 --title "Buy oat milk"
-      todo edit 12 -d ""
-      todo edit 12
-    """
-    run = current_run(ctx)
-    changes = TaskChanges(
-        NOT_GIVEN if title is None else title,
-        NOT_GIVEN if description is None else description,
-    )
-    if changes:
-        _show_changed(
-            run, run.workspace.tasks.edit(ref, changes), "Edited", "Unchanged", as_array=False
-        )
-        return
-    from todo_cli.commands.editor import edited_text
-
-    before = run.workspace.tasks.get([ref])[0]
-    with edited_text(run, before) as after:
-        edited = run.workspace.tasks.edit(ref, after, unchanged_since=before) if after else [before]
-    run.render.changed("Edited" if after else "Unchanged", edited, as_array=False)
-
-
-@commands.command()
 def done(ctx: typer.Context, refs: Refs) -> None:
     """Mark tasks as done: all of them, or none if one cannot be.
 
@@ -235,7 +160,7 @@ def done(ctx: typer.Context, refs: Refs) -> None:
       todo done 3-8,12        # those of 3 to 8 that are there, and 12
     """
     run = current_run(ctx)
-    _show_changed(run, run.workspace.tasks.set_completed(refs, True), "Done", "Already done")
+    show_changed(run, run.workspace.tasks.set_completed(refs, True), "Done", "Already done")
 
 
 @commands.command()
@@ -247,9 +172,7 @@ def reopen(ctx: typer.Context, refs: Refs) -> None:
       todo reopen 12
     """
     run = current_run(ctx)
-    _show_changed(
-        run, run.workspace.tasks.set_completed(refs, False), "Reopened", "Already pending"
-    )
+    show_changed(run, run.workspace.tasks.set_completed(refs, False), "Reopened", "Already pending")
 
 
 @commands.command()
@@ -284,7 +207,7 @@ def rm(
     """
     run = current_run(ctx)
     if not permanent:
-        _show_changed(run, run.workspace.tasks.trash(refs), "Removed", "Already in the trash")
+        show_changed(run, run.workspace.tasks.trash(refs), "Removed", "Already in the trash")
         return
     if not yes and not _may_delete(run, refs):
         run.render.note("Nothing was deleted.")
@@ -312,7 +235,7 @@ def restore(
     if archived:
         run.render.changed("Restored", run.workspace.tasks.restore_archived(refs))
     else:
-        _show_changed(run, run.workspace.tasks.restore(refs), "Restored", "Was not in the trash")
+        show_changed(run, run.workspace.tasks.restore(refs), "Restored", "Was not in the trash")
 
 
 @commands.command()
@@ -336,7 +259,7 @@ def stats(
     run.render.stats(run.workspace.tasks.stats(run.today(), days, run.time_zone))
 
 
-def _show_changed(
+def show_changed(
     run: Run, tasks: ChangedTasks, outcome: str, unchanged: str, *, as_array: bool = True
 ) -> None:
     """Show the outcome of each task: changed, or unchanged."""
@@ -353,18 +276,3 @@ def _may_delete(run: Run, refs: Sequence[TaskRef]) -> bool:
         shown.append(f"… and {len(doomed) - MAX_SHOWN:,} more")
     count = "1 task" if len(doomed) == 1 else f"{len(doomed):,} tasks"
     return run.questions.confirm(f"Delete {count} for good?", option="--yes", about=shown)
-
-
-def _add_lines(run: Run, description: str | None) -> list[Task]:
-    """Add a task for each line of standard input that is not empty."""
-    lines = run.stdin_text("titles, one a line").split("\n")
-    numbered = [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
-    if not numbered:
-        raise InvalidInput("Standard input has no task.", hint="Give one title per line.")
-    try:
-        return run.workspace.tasks.add([TaskDraft(line, description) for _, line in numbered])
-    except InvalidDraft as error:
-        number = numbered[error.position][0]
-        raise InvalidInput(
-            f"Line {number}: {error.message}", hint=error.hint, reason=error.reason
-        ) from error

@@ -1,0 +1,70 @@
+"""Says back what was understood."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
+
+from todo_cli import dates
+from todo_cli.attributes.reading import Reader
+from todo_cli.values import SOMEDAY, Due, NotGiven, Priority, TaskChanges
+
+
+def said(changes: TaskChanges, reader: Reader) -> list[str]:
+    """Sentences about the attributes that changes give: one of each day, one of the others."""
+    return list(_said(changes, reader))
+
+
+def _said(changes: TaskChanges, reader: Reader) -> Iterator[str]:
+    if changes.due is None:
+        yield "No due day"
+    elif isinstance(changes.due, Due):
+        yield _due(changes.due, reader)
+    if changes.wait_on is None:
+        yield "Does not wait"
+    elif isinstance(changes.wait_on, date):
+        yield _wait(changes.wait_on, reader)
+        if isinstance(changes.due, Due) and changes.due.day < changes.wait_on < SOMEDAY:
+            yield "It stays hidden until after the day it is due."
+    others = list(_others(changes))
+    if others:
+        text = "; ".join(others)
+        yield text[0].upper() + text[1:]
+
+
+def _due(due: Due, reader: Reader) -> str:
+    text = dates.describe(due.day, due.time, reader.now)
+    if due.time is not None and due.zone != reader.zone:
+        text = f"{text}, {due.zone}" if due.zone else f"{text}, wherever you are"
+    return f"Due {text}{', which is past' if _is_past(due, reader.now) else ''}"
+
+
+def _is_past(due: Due, now: datetime) -> bool:
+    if due.time is None:
+        return due.day < now.date()
+    zone = ZoneInfo(due.zone) if due.zone else now.tzinfo
+    return datetime.combine(due.day, due.time, zone) < now
+
+
+def _wait(day: date, reader: Reader) -> str:
+    text = f"Waits until {dates.describe(day, None, reader.now)}"
+    return f"{text}, so it is not hidden" if day <= reader.now.date() else text
+
+
+def _others(changes: TaskChanges) -> Iterator[str]:
+    if changes.priority is None:
+        yield "no priority"
+    elif isinstance(changes.priority, Priority):
+        yield f"priority {changes.priority.word}"
+    if changes.project is None:
+        yield "no project"
+    elif isinstance(changes.project, str):
+        yield f"project {changes.project}"
+    tags = changes.add_tags if isinstance(changes.tags, NotGiven) else changes.tags
+    if tags:
+        yield f"tags {', '.join(tags)}"
+    elif changes.clear_tags or changes.tags == ():
+        yield "no tags"
+    if changes.remove_tags:
+        yield f"without the tags {', '.join(changes.remove_tags)}"
