@@ -193,7 +193,7 @@ def test_a_time_has_the_zone_and_a_day_has_none() -> None:
     assert READER.due("fri 5pm") == Due(FRIDAY, time(17), BERLIN)
     assert READER.due("fri") == Due(FRIDAY)
     assert Reader(READER.now, None).due("fri 5pm") == Due(FRIDAY, time(17))
-    assert READER.due("none") is READER.wait("none") is READER.priority("NONE") is None
+    assert (READER.due("none"), READER.wait("none"), READER.priority("NONE")) == (None,) * 3
     assert READER.wait("someday") == SOMEDAY
 
 
