@@ -144,6 +144,13 @@ def test_the_order_of_a_date_in_numbers_is_the_persons(cli_here: Cli) -> None:
     assert "TODO_DATE_ORDER" in refused(cli_here("when", "5/12"))[1]
 
 
+def test_a_date_without_quotes_is_hinted_at(cli_here: Cli) -> None:
+    result = cli_here("add", "Call", "Ann", "--due", DAY, "5pm")
+    assert said(result)[-1] == f"hint: '5pm' is in the title. For both write: -D '{DAY} 5pm'"
+    assert "hint" not in cli_here("add", "Call", "Ann", "--due", "fri").stderr
+    assert "hint" not in cli_here("add", "Read", "chapter", "5", "--due", "dec").stderr
+
+
 # --- edit --------------------------------------------------------------------------------------
 
 

@@ -68,7 +68,14 @@ def refused(words: list[str]) -> InvalidInput:
         ("Call Bob next week", "Call Bob", Due(date(2026, 11, 30))),
         ("Pay 12 dec", "Pay", Due(date(2026, 12, 12))),
         ("Pay dec 12, 2027", "Pay", Due(date(2027, 12, 12))),
-        ("Order 12 may", "Order", Due(date(2027, 5, 12))),
+        ("Order seeds 12 may", "Order seeds", Due(date(2027, 5, 12))),
+        ("Pay 2026/12/24", "Pay", Due(date(2026, 12, 24))),
+        ("Report by end of day", "Report", Due(date(2026, 11, 24))),
+        ("Report friday at 5", "Report", at(FRIDAY, 17)),
+        ("Dinner at 7 friday", "Dinner at 7", Due(FRIDAY)),
+        ("Dinner friday evening at 7", "Dinner", at(FRIDAY, 19)),
+        ("Lunch with Tom tomorrow", "Lunch with Tom", Due(TOMORROW)),
+        ("Meet April friday", "Meet April", Due(FRIDAY)),
         ("Dentist 2026-12-24 18:00", "Dentist", at(date(2026, 12, 24), 18)),
         ("Party 24.12.2026", "Party", Due(date(2026, 12, 24))),
     ],
@@ -93,7 +100,9 @@ STAYS = """
     Two weeks from friday | Send within 3 days | Stay until friday | Since monday | Buy milk today!
     due:fri Buy milk | p1 first | @home alone | Email bob@example.org | See https://example.org/due:fri
     Water plants every monday | Status is:done | Set number:5 | Note that title:x | Cost 5 @ 3
-    Sell p4 | Plan for monday p4
+    Sell p4 | Plan for monday p4 | Order 12 may | Meet Jan 5 | Watch Wednesday | Back in a minute
+    Report by eod friday | Report early next week | Later today | Meet mark on may 5 or 6
+    Dinner friday at 7 | Alarm tomorrow at 6 | Note due: tomorrow | Fix the @property | Answer to p2
 """
 
 
@@ -110,7 +119,17 @@ def test_what_stays_but_could_be_a_date_has_a_hint() -> None:
         "'sat' stays in the title. For the day that it is due: due:sat"
     )
     assert "cannot repeat yet" in str(read_line(["Run", "every", "day"], READER).hint)
-    for line in ("Read chapter 5", "Read the Daily", "Rent tomorrow due:fri", "Talk yesterday"):
+    assert (
+        read_line(["Call", "#work"], READER).hint == "'#work' stays in the title. For a tag: @work"
+    )
+    assert read_line(["Call", "P1"], READER).hint == "'P1' stays in the title. For a priority: p1"
+    for line in (
+        "Fix bug #42",
+        "Read chapter 5",
+        "Read the Daily",
+        "Rent tomorrow due:fri",
+        "Talk yesterday",
+    ):
         assert read_line(line.split(), READER).hint is None
 
 
@@ -139,7 +158,8 @@ def test_attributes_may_stand_in_any_order(order: tuple[str, str]) -> None:
         (["Call", "tomorrow", "due:fri"], "Call tomorrow"),
         (["Buy milk tomorrow"], "Buy milk tomorrow"),
         (["Buy", "milk tomorrow", "p1"], "Buy milk tomorrow"),
-        (["Buy", "milk", "due:next fri"], "Buy milk due:next fri"),
+        (["Buy", "milk", "due:next fri"], "Buy milk"),
+        (["Buy", "due:next thing"], "Buy due:next thing"),
         (["@none"], "@none"),
     ],
 )

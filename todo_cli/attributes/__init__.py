@@ -6,7 +6,7 @@ Pure: the moment, the zone and the order of dates come in, values come out.
 from __future__ import annotations
 
 from todo_cli.attributes.block import changed_text, editable_text
-from todo_cli.attributes.quick import Line, read_line
+from todo_cli.attributes.quick import Line, longer_date, read_line
 from todo_cli.attributes.reading import Reader, naming
 from todo_cli.attributes.saying import said
 
@@ -15,6 +15,7 @@ __all__ = [
     "Reader",
     "changed_text",
     "editable_text",
+    "longer_date",
     "naming",
     "read_line",
     "said",

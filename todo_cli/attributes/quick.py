@@ -5,6 +5,7 @@ From right to left, until the first ordinary word: `field:value`, `@tag`, `p1` t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -25,6 +26,8 @@ from todo_cli.values import (
 )
 
 _PRIORITIES = {f"p{priority.value}": priority for priority in Priority}
+_OTHER_TAG = re.compile(r"[#+][^\W\d_][\w-]*")
+"""A tag as other programs write it."""
 _DAYS = frozenset({Field.DUE, Field.WAIT})
 _ATTRIBUTES = _DAYS | {Field.PRIORITY, Field.PROJECT, Field.TAG}
 
@@ -57,6 +60,15 @@ def read_line(words: Sequence[str], reader: Reader, *, is_literal: bool = False)
     return Line(title, line.changes(), None if is_literal else line.hint())
 
 
+def longer_date(text: str, title: Sequence[str], reader: Reader) -> str | None:
+    """The longest date that a text and the words at a title's end are together."""
+    for count in range(min(tail.MAX_WORDS, len(title) - 1), 0, -1):
+        whole = " ".join([text, *title[-count:]])
+        if not title[-1].isdigit() and _reading(whole, reader):
+            return whole
+    return None
+
+
 @dataclass
 class _Line:
     """A line while it is read. `words` are those that are left of it."""
@@ -87,14 +99,21 @@ class _Line:
         """Take one attribute off the end, if there is one."""
         last = self.words[-1]
         if _is_literal(last):
+            return self._read_quoted_day(last)
+        if self._read_named_day() or self._read_named(last) or self._read_date():
+            return True
+        if len(self.words) > 1 and tail.is_linked(self.words[-2]):
             return False
-        return (
-            self._read_named_day()
-            or self._read_named(last)
-            or self._read_date()
-            or self._read_priority(last)
-            or self._read_tag(last)
-        )
+        return self._read_priority(last) or self._read_tag(last)
+
+    def _read_quoted_day(self, word: str) -> bool:
+        """`due:"next fri"`, which the shell gives without the quotes."""
+        name, value = _named(word)
+        if name not in _DAYS or value != value.strip() or not _reading(value, self.reader):
+            return False
+        self._set_day(name, word, value)
+        self.words.pop()
+        return True
 
     def _read_named_day(self) -> bool:
         """`due:` or `wait:`, with a date of several words."""
@@ -188,12 +207,19 @@ class _Line:
 
     def _is_part_of_title(self, count: int) -> bool:
         before = " ".join(self.words[:-count]).split()
-        return bool(before) and tail.belongs_to(before[-1], self.words[-count])
+        return bool(before) and tail.belongs_to(before, self.words[-count])
 
     def hint(self) -> str | None:
-        """What to type if the longest date at the end of what is left was meant as one."""
-        if not isinstance(self.due, NotGiven):
-            return None
+        """What to type if the end of what is left was meant as an attribute."""
+        last = self.words[-1]
+        if _OTHER_TAG.fullmatch(last):
+            return f"{last!r} stays in the title. For a tag: @{last[1:]}"
+        if last.lower() in _PRIORITIES and last not in _PRIORITIES:
+            return f"{last!r} stays in the title. For a priority: {last.lower()}"
+        return self._hint_of_date() if isinstance(self.due, NotGiven) else None
+
+    def _hint_of_date(self) -> str | None:
+        """The hint if the longest date at the end was meant as one."""
         for count in range(self._longest(), 0, -1):
             text = " ".join(self.words[-count:])
             reading = _reading(text, self.reader)

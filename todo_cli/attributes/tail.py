@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from todo_cli.dates.words import (
     HOLIDAYS,
     MONTHS,
-    NAMED_DAYS,
     WEEKDAYS,
 )
 
@@ -45,31 +44,36 @@ _NTH = r"\d{1,2}(?:st|nd|rd|th)?\.?"
 _DATE = (
     rf"(?:(?:the )?{_NTH} (?:of )?{_MONTH}(?:,? \d{{4}})?"
     rf"|{_MONTH} (?:the )?\d{{1,2}}(?:st|nd|rd|th)?(?:,? \d{{4}})?"
-    r"|\d{4}-\d{2}-\d{2}|\d{1,2}\.\d{1,2}\.\d{4}|\d{1,2}/\d{1,2}/\d{4})"
+    r"|\d{4}-\d{2}-\d{2}|\d{4}/\d{2}/\d{2}|\d{1,2}\.\d{1,2}\.\d{4}|\d{1,2}/\d{1,2}/\d{4})"
 )
 _AM_PM = r"\d{1,2}(?:[:.]\d{2})? ?(?:am|pm|a\.m\.?|p\.m\.?)"
 _CLOCK = r"\d{1,2}:\d{2}"
-_TIME = rf"(?:(?:at |@ ?)?(?:{_AM_PM}|{_CLOCK}|noon|midnight)|(?:at |@ ?)\d{{1,2}}(?: o'clock)?)"
-_PART = r"(?:morning|afternoon|evening|night)"
+_CLEAR_TIME = rf"(?:(?:at |@ ?)?(?:{_AM_PM}|{_CLOCK}|noon|midnight))"
+_HOUR = r"(?:at |@ ?)\d{1,2}(?: o'clock)?"
+_TIME = rf"(?:{_CLEAR_TIME}|(?:at |@ ?)(?:[1-5]|1\d|2[0-3])(?: o'clock)?)"
+"""Not `at 6` to `at 9`, which may be in the morning or in the evening."""
+_PART_AND_TIME = (
+    rf"(?:(?:,? (?:morning|afternoon|evening|night))(?:,? (?:{_CLEAR_TIME}|{_HOUR}))?|,? {_TIME})?"
+)
 _PERIOD = r"(?:week|weekend|month|quarter|year)"
 _DAY = (
     rf"(?:{_CLEAR_DAY}|(?:the )?day after tomorrow|{_CLEAR_WEEKDAY}"
     rf"|(?:this|next|coming|this coming) {_WEEKDAY}|{_WEEKDAY},? {_DATE}|{_DATE}"
-    rf"|{_WEEKDAY} (?:next week|in {_NUMBER_WORD} weeks?)|in {_NUMBER_WORD} {_UNIT}"
-    rf"|(?:this|next) {_PERIOD}|end of (?:the |this |next )?{_PERIOD}|eo[dwmqy])"
+    rf"|{_WEEKDAY} (?:next week|in {_NUMBER_WORD} weeks?)|in (?!an? min){_NUMBER_WORD} {_UNIT}"
+    rf"|(?:this|next) {_PERIOD}|end of (?:the )?(?:day|(?:this |next )?{_PERIOD})|eo[dwmqy])"
 )
 _RISKY_DAY = rf"(?:{_WEEKDAY}|the \d{{1,2}}(?:st|nd|rd|th))"
 """Days that are taken with a preposition or a time only."""
 _DUE_DAY = rf"(?:{_DAY}|{_RISKY_DAY}|{_MONTH}|{_any(list(HOLIDAYS))}|easter|(?:the )?weekend|today)"
 """Days that are taken after `by` or `due`."""
 _PHRASE = re.compile(
-    rf"(?:on )?{_DAY}(?:,? {_PART})?(?:,? {_TIME})?"
-    rf"|on {_RISKY_DAY}(?: {_PART})?(?:,? {_TIME})?"
-    rf"|(?:by|due|due on|due by) {_DUE_DAY}(?: {_PART})?(?:,? {_TIME})?"
-    rf"|{_WEEKDAY}(?:,? {_PART})? {_TIME}"
-    rf"|{_WEEKDAY} (?:morning|afternoon|evening)"
+    rf"(?:on )?{_DAY}{_PART_AND_TIME}"
+    rf"|on {_RISKY_DAY}{_PART_AND_TIME}"
+    rf"|(?:by|due|due on|due by) {_DUE_DAY}{_PART_AND_TIME}"
+    rf"|{_WEEKDAY},? {_TIME}"
+    rf"|{_WEEKDAY} (?:morning|afternoon|evening)(?:,? (?:{_CLEAR_TIME}|{_HOUR}))?"
     rf"|{_TIME},? (?:on )?(?:{_DAY}|{_RISKY_DAY})"
-    rf"|(?:tonight|this (?:morning|afternoon|evening))(?:,? {_TIME})?"
+    rf"|(?:tonight|this (?:morning|afternoon|evening))(?:,? (?:{_CLEAR_TIME}|{_HOUR}))?"
     rf"|(?:at |by |@ ?|due |due at )(?:{_AM_PM}|{_CLOCK}|noon|midnight)"
     rf"|{_AM_PM}",
     re.ASCII,
@@ -77,32 +81,37 @@ _PHRASE = re.compile(
 
 _LINKS = _words(
     "a about after an and another any are as at because been before being between both but by "
-    "called coming during each else entitled every except following for from his i if into is its "
-    "last like many more my named near next no nor not of on only onto or other our over past per "
-    "plus previous re regarding same since so some than that the their these this those through "
-    "till titled to towards under until upon versus via vs was were what when where which while "
-    "who whole whose why with within without your"
+    "called coming during each early else entitled every except following for from his i if into "
+    "is its last late later like many mid more my named near next no nor not of on only onto or "
+    "other our over past per plus previous re regarding same since so some than that the their "
+    "these this those through till titled to towards under until upon versus via vs was were what "
+    "when where which while who whole whose why with within without your"
 )
 """Words that need what follows them: `Slides for monday`, `The world of tomorrow`."""
+_NOUN_LINKS = _words("a about an and as between by for from my of or our that the this to your")
+"""Those of them that do not stand at the end: `Fix the @property`, `Reply to p2`."""
 _TAKES_TIME = _words(
     "celebrate discuss organise organize outline plan planning prepare remember review reviewing "
     "schedule summarise summarize"
 )
 """Verbs whose object may be a time: `Plan next week`."""
+_TAKES_NAME = _words("buy find order play read see sing watch write")
+"""Verbs that need an object. Without another, the date is one: `Watch Friday`, `Order 12 may`."""
+_TAKES_PERSON = _words("ask call email invite meet message phone tell text thank visit")
+_PERSONS = _words("april jan june may")
+"""Months that are names of people: `Meet Jan 5`."""
 _COMPOUNDS = _words(
     "ash black bloody boxing casual cyber easter fat giving good holy lazy man maundy palm shrove "
     "spy super usa whit"
 )
 """First words of names: `Black Friday`, `USA Today`."""
-_DATE_WORDS = frozenset(
-    (
-        *WEEKDAYS,
-        *MONTHS,
-        *NAMED_DAYS,
-        *_words("tonight noon midnight christmas xmas morning afternoon evening am pm ago hence"),
-    )
-)
+_DATE_WORDS = _words(
+    "ago hence tonight noon midnight christmas xmas morning afternoon evening am pm today tomorrow "
+    "cob eob eod eow eom eoq eoy due: wait:"
+) | frozenset(WEEKDAYS)
 _DATE_FORM = re.compile(r"\d+(?:st|nd|rd|th)|\d+[./:-]\d.*|\d+(?:am|pm)", re.ASCII)
+_DAY_AND_MONTH = re.compile(rf"\d\S* {_MONTH}", re.ASCII)
+_PUNCTUATION = ",;:()'\"“”’"
 
 
 def is_clearly_a_date(words: Sequence[str]) -> bool:
@@ -110,20 +119,34 @@ def is_clearly_a_date(words: Sequence[str]) -> bool:
     return _PHRASE.fullmatch(" ".join(words).lower().replace("’", "'")) is not None
 
 
-def belongs_to(word: str, first: str) -> bool:
-    """Whether a date that begins with `first` belongs to the text, by the word before it.
+def belongs_to(before: Sequence[str], first: str) -> bool:
+    """Whether a date that begins with `first` belongs to the text, by the words before it.
 
-    It then depends on that word, is part of a name, or is the rest of a longer date that was not
+    It then depends on them, is part of a name, or is the rest of a longer date that was not
     understood as a whole.
     """
-    before = word.lower().strip(",;:()'\"“”’")
-    if before in _COMPOUNDS:
-        return first.lower() in WEEKDAYS or first.lower() == "today"
-    if word.endswith((",", ";", ":")):
-        return before in _DATE_WORDS or _DATE_FORM.fullmatch(before) is not None
+    first = first.lower()
+    last = before[-1].lower()
+    word = last.strip(_PUNCTUATION)
+    if last in _DATE_WORDS or word in _DATE_WORDS or _DATE_FORM.fullmatch(word):
+        return True
+    if word in MONTHS and (first[0] in "0123456789@" or first == "at" or _ends_in_date(before)):
+        return True
+    if last[-1] in ",;:":
+        return False
     return (
-        before in _LINKS
-        or before in _TAKES_TIME
-        or before in _DATE_WORDS
-        or _DATE_FORM.fullmatch(before) is not None
+        word in _LINKS
+        or word in _TAKES_TIME
+        or (word in _TAKES_NAME and len(before) == 1)
+        or (word in _TAKES_PERSON and first in _PERSONS)
+        or (word in _COMPOUNDS and (first in WEEKDAYS or first == "today"))
     )
+
+
+def _ends_in_date(words: Sequence[str]) -> bool:
+    return _DAY_AND_MONTH.fullmatch(" ".join(words[-2:]).lower()) is not None
+
+
+def is_linked(word: str) -> bool:
+    """Whether what follows a word belongs to it, so that it is no attribute."""
+    return word.lower() in _NOUN_LINKS

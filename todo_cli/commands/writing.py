@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -72,6 +73,20 @@ def add(
         draft = draft_of(" ".join(title), description, attributes)
         run.render.added(run.workspace.tasks.add([draft])[0])
     say(run, attributes)
+    for option, text in (("-D", due), ("-W", wait)):
+        _hint_at_split_date(run, option, text, title)
+
+
+def _hint_at_split_date(run: Run, option: str, text: str | None, title: Sequence[str]) -> None:
+    """Hint at a date without quotes: of `-D fri 5pm` the shell gives `5pm` to the title."""
+    if text is None or " " in text:
+        return
+    from todo_cli.attributes import longer_date
+
+    whole = longer_date(text, title, reader_of(run))
+    if whole is not None:
+        rest = whole.removeprefix(f"{text} ")
+        run.render.note(f"hint: {rest!r} is in the title. For both write: {option} {whole!r}")
 
 
 @commands.command()
