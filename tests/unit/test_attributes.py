@@ -238,7 +238,7 @@ def test_tags_may_have_commas_between_and_the_sign_before(
         ),
         (
             TaskChanges(due=at(date(2026, 11, 24), 9)),
-            ["Due Tue 24 Nov, 09:00 (today), which is past"],
+            ["Due Tue 24 Nov 2026, 09:00 (today), which is past"],
         ),
         (
             TaskChanges(due=Due(FRIDAY, time(17), "Asia/Tokyo")),
