@@ -282,8 +282,9 @@ def _tail(phrase: Phrase, at: int, repeat: Repeat) -> Iterator[tuple[Repeat, int
             for start, end in parser(phrase, behind):
                 yield from _tail(phrase, end, replace(repeat, start=start))
     if word in ("until", "till", "til", "ending") and repeat.until is None:
-        for until, end in day(phrase, phrase.skip(at + 1, "on")):
-            yield from _tail(phrase, end, replace(repeat, until=until))
+        for parser in (day, span):
+            for until, end in parser(phrase, phrase.skip(at + 1, "on")):
+                yield from _tail(phrase, end, replace(repeat, until=until))
 
 
 def _repeat(phrase: Phrase, at: int) -> Iterator[tuple[First, int]]:

@@ -100,7 +100,8 @@ def settle(day: date | None, at: Time | None, part: str | None, clock: Clock) ->
         if at.style is Style.CLOCK:
             raise _either(at.text, morning, evening)
         return _next(day, evening, at.text, clock)
-    if day in (None, clock.today):
+    # With minutes a time is of 24 hours, as on a digital clock.
+    if at.style is Style.HOUR and day in (None, clock.today):
         today = [datetime.combine(clock.today, each) for each in (morning, evening)]
         if today[0] <= clock.wall and (today[1] > clock.wall or day is not None):
             raise _either(at.text, morning, evening)
@@ -182,7 +183,7 @@ def _clock(phrase: Phrase, at: int) -> Iterator[tuple[Time, int]]:
         yield _of_12(_text(phrase, start, end), hour, minute, second, meridiem), end
         return
     style = Style.CLOCK if len(hours or "") == 1 else Style.EXACT
-    # A second, a T or an "h" is of 24 hours; so is 10:30, but not where it may be tonight's.
+    # A second, a T or an "h" is of 24 hours; 10:30 is not where it is tonight's.
     end = phrase.skip(at + 1, "h", "hrs")
     if end > at + 1 or at > start or seconds is not None:
         style = Style.EXACT
