@@ -266,7 +266,7 @@ def _dispatch(run: Run) -> int:
     except typer.Abort as error:
         raise KeyboardInterrupt from error
     except typer.TyperException as error:
-        raise InvalidInput(_usage_message(error), hint=_usage_hint(error)) from error
+        raise InvalidInput(_usage_message(error), hint=_usage_hint(run, error)) from error
     return code if isinstance(code, int) else ExitCode.OK
 
 
@@ -287,8 +287,12 @@ def _usage_message(error: typer.TyperException) -> str:
     return message.rstrip(".") + "."
 
 
-def _usage_hint(error: typer.TyperException) -> str | None:
+def _usage_hint(run: Run, error: typer.TyperException) -> str | None:
+    from todo_cli.commands.hints import hint_of_usage
+
     options = _alike_options(error)
+    if (hint := hint_of_usage(run.command, error.message)) is not None:
+        return hint
     return f"Did you mean: {', or '.join(options)}" if options else None
 
 

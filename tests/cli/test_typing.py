@@ -151,6 +151,42 @@ def test_a_date_without_quotes_is_hinted_at(cli_here: Cli) -> None:
     assert "hint" not in cli_here("add", "Read", "chapter", "5", "--due", "dec").stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "lines"),
+    [
+        (["add", "x", "-due", "fri"], ["No such option: -due.", "Did you mean: --due"]),
+        (["add", "x", "-tag=a"], ["No such option: -tag.", "Did you mean: --tag"]),
+        (
+            ["edit", "1", "-D", "fri", "5pm"],
+            [
+                "Got unexpected extra argument(s) (5pm).",
+                "Put a text or date of several words in quotes, such as: -D 'fri 5pm'",
+            ],
+        ),
+        (
+            ["edit", "1", "--no-tag", "none"],
+            ["--no-tag takes the name of a tag.", "To remove all: --tag none"],
+        ),
+        (
+            ["q", "x", "--due", "fri"],
+            [
+                "No such option: --due.",
+                "Here attributes end the line: due:fri, wait:mon, p1, @tag, project:path. "
+                "todo add takes options.",
+            ],
+        ),
+    ],
+)
+def test_what_people_type_instead_has_a_hint(
+    cli_here: Cli, words: list[str], lines: list[str]
+) -> None:
+    assert refused(cli_here(*words)) == [f"Error: {lines[0]}", f"hint: {lines[1]}"]
+
+
+def test_one_dash_is_no_mistake_in_a_title(cli_here: Cli) -> None:
+    assert cli_here("add", "-q", "--", "-due").exit_code == 0
+
+
 # --- edit --------------------------------------------------------------------------------------
 
 

@@ -74,6 +74,7 @@ def refused(words: list[str]) -> InvalidInput:
         ("Report friday at 5", "Report", at(FRIDAY, 17)),
         ("Dinner at 7 friday", "Dinner at 7", Due(FRIDAY)),
         ("Dinner friday evening at 7", "Dinner", at(FRIDAY, 19)),
+        ("Dinner friday evening at 7:30", "Dinner", at(FRIDAY, 19, 30)),
         ("Lunch with Tom tomorrow", "Lunch with Tom", Due(TOMORROW)),
         ("Meet April friday", "Meet April", Due(FRIDAY)),
         ("Dentist 2026-12-24 18:00", "Dentist", at(date(2026, 12, 24), 18)),
@@ -102,7 +103,8 @@ STAYS = """
     Water plants every monday | Status is:done | Set number:5 | Note that title:x | Cost 5 @ 3
     Sell p4 | Plan for monday p4 | Order 12 may | Meet Jan 5 | Watch Wednesday | Back in a minute
     Report by eod friday | Report early next week | Later today | Meet mark on may 5 or 6
-    Dinner friday at 7 | Alarm tomorrow at 6 | Note due: tomorrow | Fix the @property | Answer to p2
+    Kids at 3:30 | Dinner friday 7:30 | Dinner friday at 7 | Alarm tomorrow at 6
+    Note due: tomorrow | Fix the @property | Answer to p2
 """
 
 

@@ -57,7 +57,23 @@ def read_line(words: Sequence[str], reader: Reader, *, is_literal: bool = False)
         raise InvalidInput(
             "All words were read as attributes; no title is left.", reason="no_title_left"
         )
-    return Line(title, line.changes(), None if is_literal else line.hint())
+    if is_literal:
+        return Line(title, line.changes())
+    hint = _hint_of_quotes(words, reader) if len(words) == 1 else line.hint()
+    return Line(title, line.changes(), hint)
+
+
+def _hint_of_quotes(words: Sequence[str], reader: Reader) -> str | None:
+    """The hint if a whole line was given in quotes, which hide its attributes."""
+    line = _Line(words[0].split(), reader)
+    try:
+        line.read()
+        is_hidden = bool(line.changes()) and bool(line.words)
+    except InvalidInput:
+        is_hidden = True
+    if not is_hidden or not _is_literal(words[0]):
+        return None
+    return "Words in quotes are the title. To have their end read, leave out the quotes."
 
 
 def longer_date(text: str, title: Sequence[str], reader: Reader) -> str | None:

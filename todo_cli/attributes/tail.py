@@ -47,9 +47,11 @@ _DATE = (
     r"|\d{4}-\d{2}-\d{2}|\d{4}/\d{2}/\d{2}|\d{1,2}\.\d{1,2}\.\d{4}|\d{1,2}/\d{1,2}/\d{4})"
 )
 _AM_PM = r"\d{1,2}(?:[:.]\d{2})? ?(?:am|pm|a\.m\.?|p\.m\.?)"
-_CLOCK = r"\d{1,2}:\d{2}"
+_CLOCK = r"(?:[01]\d|2[0-3]|9):\d{2}"
+"""Not `3:30` or `7:30`, which may be in the morning or later."""
 _CLEAR_TIME = rf"(?:(?:at |@ ?)?(?:{_AM_PM}|{_CLOCK}|noon|midnight))"
-_HOUR = r"(?:at |@ ?)\d{1,2}(?: o'clock)?"
+_HOUR = r"(?:at |@ ?)?\d{1,2}(?::\d{2}| o'clock)?"
+"""Only after `morning`, `evening` and the like."""
 _TIME = rf"(?:{_CLEAR_TIME}|(?:at |@ ?)(?:[1-5]|1\d|2[0-3])(?: o'clock)?)"
 """Not `at 6` to `at 9`, which may be in the morning or in the evening."""
 _PART_AND_TIME = (

@@ -53,6 +53,8 @@ def read_options(
         with naming(option):
             return reader.tags(texts)
 
+    if any(tag.lower() == _NONE for tag in removed_tags):
+        raise InvalidInput("--no-tag takes the name of a tag.", hint="To remove all: --tag none")
     named = [tag for tag in tags if tag.lower() != _NONE]
     changes = TaskChanges(
         due=read("--due", due, reader.due),

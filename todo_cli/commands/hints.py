@@ -100,6 +100,18 @@ def hint_of(error: TodoError, *, command: str) -> str | None:
     return f"See: {command} --help" if error.exit_code == ExitCode.USAGE else None
 
 
+def hint_of_usage(command: str, message: str) -> str | None:
+    """What to type instead of words that the parser refused, where a command has its own advice."""
+    if command == "todo q" and message.startswith("No such option"):
+        return (
+            "Here attributes end the line: due:fri, wait:mon, p1, @tag, project:path. "
+            "todo add takes options."
+        )
+    if command == "todo edit" and message.startswith("Got unexpected extra"):
+        return "Put a text or date of several words in quotes, such as: -D 'fri 5pm'"
+    return None
+
+
 def hint_of_check(check: Check) -> str | None:
     """What to do about a check's finding: its own hint, then the command line's."""
     hints = [check.hint, HINTS[check.reason] if check.reason else None]

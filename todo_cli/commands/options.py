@@ -12,7 +12,7 @@ from typer.core import TyperCommand, TyperGroup
 from todo_cli.commands.click import get_current_context
 from todo_cli.commands.completion import complete_refs
 from todo_cli.context import Run
-from todo_cli.errors import ClosedPipe
+from todo_cli.errors import ClosedPipe, InvalidInput
 from todo_cli.render import terminal_width
 from todo_cli.values import TaskRef, require_few_enough
 
@@ -142,6 +142,7 @@ class _TakesCommon:
     def parse_args(self, ctx: Any, args: list[str]) -> Any:
         current_run(ctx).command = ctx.command_path
         ctx.meta[HAS_SEPARATOR] = "--" in args  # the parser drops it
+        _refuse_one_dash(ctx.command, args)
         return super().parse_args(ctx, args)  # type: ignore[misc]  # a mixin: Typer's class follows
 
     def get_help_option(self, ctx: Any) -> Any:
@@ -243,6 +244,17 @@ class CommandGroup(typer.Typer):
         """Register a function as a command, by default under its own name."""
         kind = OwnProcessCommand if needs_own_process else TodoCommand
         return super().command(name, cls=kind, hidden=hidden)
+
+
+def _refuse_one_dash(command: Any, args: Sequence[str]) -> None:
+    """Refuse `-due fri`, which would be `-d ue` and a word of the title."""
+    options = {option for param in command.params for option in param.opts if option[:2] == "--"}
+    for arg in args:
+        if arg == "--":
+            return
+        name = arg.partition("=")[0]
+        if arg[:1] == "-" and f"-{name}" in options:
+            raise InvalidInput(f"No such option: {name}.", hint=f"Did you mean: -{name}")
 
 
 def _call(function: Callable[..., Any], params: Sequence[Any], **values: Any) -> Any:
