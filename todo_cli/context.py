@@ -21,6 +21,7 @@ from todo_cli.render import Renderer
 if TYPE_CHECKING:
     from todo_cli.questions import Questions
     from todo_cli.render_database import DatabaseRenderer
+    from todo_cli.values import Viewer
     from todo_cli.workspace import Databases, Workspace
 
 AnyRenderer = TypeVar("AnyRenderer", bound=Renderer)
@@ -163,6 +164,12 @@ class Run:
     def zone_name(self) -> str | None:
         """The IANA name of the user's time zone; None if only its offset is known."""
         return None if self.time_zone.startswith("<") else self.time_zone
+
+    def viewer(self) -> Viewer:
+        """The user, who looks at tasks now and in the user's time zone."""
+        from todo_cli.values import Viewer
+
+        return Viewer(self.local_now(), self.time_zone)
 
     @cached_property
     def time_zone(self) -> str:

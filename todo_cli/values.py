@@ -104,6 +104,25 @@ class Due:
         return Due(_clean_day(self.day), clock, self.zone)
 
 
+@dataclass(frozen=True)
+class Viewer:
+    """Who looks at tasks, and when: what is late, and which day it is, depends on both.
+
+    `now` is aware and in the viewer's time zone. `time_zone` names that zone for PostgreSQL.
+    """
+
+    now: datetime
+    time_zone: str
+
+    @property
+    def today(self) -> date:
+        return self.now.date()
+
+    def start_of(self, day: date) -> datetime:
+        """The instant at which a day begins here."""
+        return datetime.combine(day, time.min, tzinfo=self.now.tzinfo)
+
+
 class SortKey(StrEnum):
     CREATED = "created"
     UPDATED = "updated"
