@@ -18,6 +18,7 @@ from uuid import UUID
 from todo_cli.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from todo_cli.filters import Filter
     from todo_cli.models import Task
 
 MAX_TITLE_LENGTH = 500
@@ -127,6 +128,10 @@ class SortKey(StrEnum):
     CREATED = "created"
     UPDATED = "updated"
     TITLE = "title"
+    DUE = "due"
+    PRIORITY = "priority"
+    PROJECT = "project"
+    URGENCY = "urgency"
 
 
 class DateOrder(StrEnum):
@@ -350,8 +355,12 @@ def _cleaned(given: TaskDraft | TaskChanges) -> dict[str, Any]:
 class TaskQuery:
     """What to list. `limit` None means all. `after` is the last task of the page before.
 
+    A filter narrows the list; it may name other states than pending. With a viewer, pending tasks
+    that wait for a later day are left out, unless the filter names them.
+
     Raises:
-        InvalidInput: the limit is negative, or not a bigint.
+        InvalidInput: the limit is negative, or not a bigint; there is no viewer for a filter, or
+            for the order by urgency.
     """
 
     state: TaskState = TaskState.PENDING
@@ -360,8 +369,12 @@ class TaskQuery:
     reverse: bool = False
     limit: int | None = None
     after: TaskRef | None = None
+    filter: Filter | None = None
+    viewer: Viewer | None = None
 
     def __post_init__(self) -> None:
+        if self.viewer is None and (self.filter or self.sort is SortKey.URGENCY):
+            raise InvalidInput("A filter and the order by urgency need a viewer.")
         if self.limit is not None and not 0 <= self.limit <= MAX_BIGINT:
             raise InvalidInput("The limit is negative or too large.", hint="Take 0 or more.")
 

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from sqlalchemy import event
 
 from tests.support.people import Person
+from tests.support.viewers import VIEWER
 from todo_cli.database.session import Database
 from todo_cli.documents import (
     RECORD_COLUMNS,
@@ -45,7 +46,7 @@ from todo_cli.values import (
 )
 
 GOLDEN = Path(__file__).with_name("golden")
-ALL = TaskQuery(state=TaskState.ALL)
+ALL = TaskQuery(state=TaskState.ALL, viewer=VIEWER)
 AWKWARD = [
     TaskDraft(
         "plain",

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from tests.support.people import Person
+from tests.support.viewers import VIEWER
 from tests.support.waiting import count_blocked, wait_until
 from todo_cli.database.session import Database
 from todo_cli.errors import AmbiguousTask, EditConflict, NotLoggedIn, SchemaBehind, TaskNotFound
@@ -19,7 +20,7 @@ from todo_cli.tasks.repository import TaskRepository
 from todo_cli.tasks.statements import MAX_SUGGESTIONS
 from todo_cli.values import SortKey, TaskChanges, TaskDraft, TaskQuery, TaskRef, TaskState
 
-ALL = TaskQuery(state=TaskState.ALL)
+ALL = TaskQuery(state=TaskState.ALL, viewer=VIEWER)
 
 
 def ref(text: object) -> TaskRef:

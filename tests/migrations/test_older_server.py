@@ -15,6 +15,7 @@ from tests.migrations.test_revisions import REVISIONS
 from tests.support import older, server
 from tests.support.catalog import catalog_of
 from tests.support.people import sign_up
+from tests.support.viewers import VIEWER
 from todo_cli.admin import migrate
 from todo_cli.admin.health import examine
 from todo_cli.database.session import IN_INDEX_ORDER, Database
@@ -198,7 +199,7 @@ def test_lists_are_written_alike(
             for title in ("b", "a", "Ä", '"', "e", "f", "g", "h")
         ]
     )
-    query = TaskQuery(sort=sort)
+    query = TaskQuery(sort=sort, viewer=VIEWER)
     read = tasks.page(query).tasks
     documents = "\n".join(page for page in tasks.documents(query) if page)
     assert documents == "\n".join(compact_json(task_document(task)) for task in read)

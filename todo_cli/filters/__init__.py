@@ -14,6 +14,12 @@ Pure: no database, no clock. Days are read by a function that the caller gives.
 """
 
 from todo_cli.filters.parser import MAX_LENGTH, MAX_LEVELS, parse, parse_text
+from todo_cli.filters.states import (
+    names_completion,
+    names_trash,
+    names_waiting,
+    require_possible,
+)
 from todo_cli.filters.terms import TIME_IN_FILTER, ReadDay
 from todo_cli.filters.tree import (
     And,
@@ -56,8 +62,12 @@ __all__ = [
     "State",
     "Tags",
     "Text",
+    "names_completion",
+    "names_trash",
+    "names_waiting",
     "parse",
     "parse_text",
+    "require_possible",
     "required",
     "terms_of",
     "to_text",

@@ -9,6 +9,7 @@ import functools
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from datetime import date
 from typing import Any
 from uuid import UUID
 
@@ -19,8 +20,11 @@ from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from todo_cli.database.session import IN_INDEX_ORDER
+from todo_cli.filters import names_completion, names_trash, names_waiting
 from todo_cli.ids import uuid7
 from todo_cli.models import Task
+from todo_cli.tasks.filters import condition, contains, is_by_due_day, is_in_index
+from todo_cli.tasks.orders import is_descending, order, sort_columns
 from todo_cli.tasks.references import (
     ARCHIVED,
     TASKS,
@@ -59,6 +63,9 @@ MAX_TITLES_SEARCHED = 20_000
 
 TaskWriter = Callable[[sa.FromClause], sa.ColumnElement[str]]
 """Builds the expression for a task's text from its columns."""
+
+_SORTED_BY_INDEX = frozenset({SortKey.PRIORITY, SortKey.PROJECT})
+"""The orders whose columns are in the index of pending tasks."""
 
 _NOT_IN_TRASH = col(Task.deleted_at).is_(None)
 
@@ -227,57 +234,124 @@ def source_of(query: TaskQuery) -> Any:
 
 def _conditions(query: TaskQuery, of: Any) -> list[sa.ColumnElement[bool]]:
     """The conditions of the query, on the columns of `of`."""
+    conditions = _state_conditions(query, of)
+    if query.search:
+        conditions.append(contains(of, clean_search(query.search)))
+    if query.filter is not None:
+        assert query.viewer is not None
+        conditions.append(condition(query.filter, of, query.viewer))
+    return conditions
+
+
+def _state_conditions(query: TaskQuery, of: Any) -> list[sa.ColumnElement[bool]]:
+    """Which states the list shows. Of pending tasks, a filter may name others instead."""
     is_kept = col(of.deleted_at).is_(None)
     states: dict[TaskState, list[sa.ColumnElement[bool]]] = {
-        TaskState.PENDING: [is_kept, sa.not_(col(of.completed))],
         TaskState.DONE: [is_kept, col(of.completed).is_(True)],
         TaskState.ALL: [is_kept],
         TaskState.TRASH: [col(of.deleted_at).is_not(None)],
         TaskState.ARCHIVED: [],
     }
-    conditions = list(states[query.state])
-    if query.search:
-        search = clean_search(query.search)
-        in_title = col(of.title).icontains(search, autoescape=True)
-        in_description = col(of.description).icontains(search, autoescape=True)
-        conditions.append(sa.or_(in_title, in_description))
+    if query.state in states:
+        return states[query.state]
+    named = query.filter
+    conditions: list[sa.ColumnElement[bool]] = []
+    if not (named and names_trash(named)):
+        conditions.append(is_kept)
+    if not (named and names_completion(named)):
+        conditions.append(sa.not_(col(of.completed)))
+    if query.viewer is not None and not (named and names_waiting(named)):
+        is_hidden = sa.and_(col(of.wait_on).is_not(None), col(of.wait_on) > query.viewer.today)
+        conditions.append(sa.not_(is_hidden))
     return conditions
-
-
-def _sort_columns(sort: SortKey, of: Any) -> list[Any]:
-    """The columns to sort by. The number makes the order total, and ascends with creation."""
-    first: dict[SortKey, list[Any]] = {
-        SortKey.CREATED: [],
-        SortKey.UPDATED: [col(of.updated_at)],
-        SortKey.TITLE: [sa.func.lower(col(of.title))],
-    }
-    return [*first[sort], col(of.number)]
-
-
-def _order(query: TaskQuery, of: Any) -> list[sa.ColumnElement[Any]]:
-    descending = _is_descending(query)
-    return [
-        column.desc() if descending else column.asc() for column in _sort_columns(query.sort, of)
-    ]
-
-
-def _is_descending(query: TaskQuery) -> bool:
-    """Newest first, but titles from A to Z."""
-    return (query.sort is not SortKey.TITLE) != query.reverse
 
 
 def page(query: TaskQuery, *, following: int | None = None) -> sa.Select[Any]:
     """A page. With `following`, the page after that number, in order of creation."""
     of = source_of(query)
-    page = sa.select(of).where(*_conditions(query, of))
-    if following is not None:
-        page = page.where(_comes_after(sa.tuple_(sa.literal(following, sa.BigInteger)), query))
-    elif query.after is not None:
-        page = page.where(_comes_after(_position_meant(query.after, query), query))
+    if query.limit is not None and _is_pending(query):
+        if query.sort is SortKey.DUE:
+            return _page_by_due_day(query)
+        if _is_in_index(query):
+            return _page_by_index(query, following)
     return (
-        page.order_by(*_order(query, of))
+        sa.select(of)
+        .where(*_conditions(query, of), *_after(query, of, following))
+        .order_by(*order(query, of))
         .limit(query.limit)
         .execution_options(**_index_options(query))
+    )
+
+
+def _is_pending(query: TaskQuery) -> bool:
+    """Whether all tasks of the query are in the indexes of pending tasks."""
+    return query.state is TaskState.PENDING and not (
+        query.filter is not None and names_completion(query.filter)
+    )
+
+
+def _is_in_index(query: TaskQuery) -> bool:
+    """Whether the index of pending tasks has all that chooses and sorts these, and it helps.
+
+    Without a filter, the newest tasks of the table itself are the page.
+    """
+    is_chosen_so = query.filter is None or is_in_index(query.filter)
+    by_number = query.sort is SortKey.CREATED
+    return (
+        not query.search
+        and is_chosen_so
+        and ((by_number and query.filter is not None) or query.sort in _SORTED_BY_INDEX)
+    )
+
+
+def _page_by_index(query: TaskQuery, following: int | None) -> sa.Select[Any]:
+    """A page whose numbers come from the index alone, and only then the tasks themselves.
+
+    OFFSET 0 keeps the planner from joining the two, and so from reading each task for its tags.
+    """
+    of = aliased(Task, name="indexed")
+    numbers = (
+        sa.select(col(of.number))
+        .where(*_conditions(query, of), *_after(query, of, following))
+        .order_by(*order(query, of))
+        .limit(query.limit)
+        .subquery("numbers")
+    )
+    found = sa.select(Task).where(col(Task.number) == numbers.c.number).offset(0).lateral("found")
+    task = aliased(Task, found, adapt_on_names=True)
+    return (
+        sa.select(task)
+        .select_from(sa.join(numbers, found, sa.true()))
+        .order_by(*order(query, task))
+        .execution_options(**_index_options(query))
+    )
+
+
+def _page_by_due_day(query: TaskQuery) -> sa.Select[Any]:
+    """A page in order of the due day: as many tasks with a day by their index, and without one."""
+    day, clock, number = col(Task.due_on), col(Task.due_time), col(Task.number)
+    chosen = sa.select(Task).where(*_conditions(query, Task), *_after(query, Task, None))
+    dated = chosen.where(day.is_not(None))
+    undated = chosen.where(day.is_(None))
+    if query.after is not None:
+        # The index knows days alone. The rest of the condition is in `_after`.
+        at_day = sa.func.min(sa.func.coalesce(day, sa.literal(date.max, sa.Date)))
+        start = sa.select(at_day).where(is_meant(query.after, Task)).scalar_subquery()
+        dated = dated.where(day <= start if is_descending(query) else day >= start)
+    if is_descending(query):
+        dated = dated.order_by(day.desc(), clock.desc().nulls_first(), number.desc())
+        undated = undated.order_by(number.desc())
+    else:
+        dated = dated.order_by(day, clock.asc().nulls_last(), number)
+        undated = undated.order_by(number)
+    parts = [sa.select(part.limit(query.limit).subquery()) for part in (dated, undated)]
+    both = sa.union_all(*parts).subquery("both")
+    task = aliased(Task, both, adapt_on_names=True)
+    return (
+        sa.select(task)
+        .order_by(*order(query, task))
+        .limit(query.limit)
+        .execution_options(**IN_INDEX_ORDER)
     )
 
 
@@ -296,7 +370,7 @@ def page_with_total(query: TaskQuery, limit: int) -> sa.Select[Any]:
     total = sa.case((is_cut, counted.scalar_subquery())).label("total")
     return (
         sa.select(task, total)
-        .order_by(*_order(query, task))
+        .order_by(*order(query, task))
         .execution_options(**_index_options(query))
     )
 
@@ -346,7 +420,7 @@ def texts(
     """A page of texts. With `following`, the page after that number, in order of creation."""
     limit = size if query.limit is None else min(size, query.limit)
     selected = page(replace(query, limit=limit), following=following).subquery("page")
-    texts = _bounded_texts(selected, lambda columns: _order(query, columns), write)
+    texts = _bounded_texts(selected, lambda columns: order(query, columns), write)
     return texts.execution_options(**_index_options(query))
 
 
@@ -402,7 +476,7 @@ def numbers(query: TaskQuery) -> sa.Select[Any]:
     """The numbers of the query's tasks, in order, as one value of big-endian bigints."""
     selected = page(query).subquery("page")
     number = sa.func.int8send(selected.c.number, type_=sa.LargeBinary)
-    nothing = aggregate_order_by(sa.literal(b"", sa.LargeBinary), *_order(query, selected.c))
+    nothing = aggregate_order_by(sa.literal(b"", sa.LargeBinary), *order(query, selected.c))
     return sa.select(sa.func.string_agg(number, nothing, type_=sa.LargeBinary))
 
 
@@ -412,22 +486,29 @@ def after_reading(query: TaskQuery, count: int) -> TaskQuery:
 
 
 def _index_options(query: TaskQuery) -> dict[str, bool]:
-    return IN_INDEX_ORDER if query.sort is SortKey.CREATED else {}
+    """An order is better taken from an index, unless the due day finds fewer tasks by its own."""
+    is_by_number = query.sort is SortKey.CREATED
+    by_day = query.filter is not None and is_by_due_day(query.filter)
+    return IN_INDEX_ORDER if is_by_number and not by_day else {}
 
 
-def _comes_after(position: Any, query: TaskQuery) -> sa.ColumnElement[bool]:
-    columns = sa.tuple_(*_sort_columns(query.sort, source_of(query)))
-    follows: sa.ColumnElement[bool] = (
-        columns < position if _is_descending(query) else columns > position
-    )
-    return follows
+def _after(query: TaskQuery, of: Any, following: int | None) -> list[sa.ColumnElement[bool]]:
+    """That a task comes after the page before: after that number, or `query.after`."""
+    if following is not None:
+        position: Any = sa.tuple_(sa.literal(following, sa.BigInteger))
+    elif query.after is not None:
+        position = _position_meant(query.after, query)
+    else:
+        return []
+    columns = sa.tuple_(*sort_columns(query, of))
+    return [columns < position if is_descending(query) else columns > position]
 
 
 def _position_meant(after: TaskRef, query: TaskQuery) -> Any:
     """The sort columns of the task that `after` means, or no row if that is not one task."""
     of = source_of(query)
     return (
-        sa.select(*(sa.func.min(column) for column in _sort_columns(query.sort, of)))
+        sa.select(*(sa.func.min(column) for column in sort_columns(query, of)))
         .select_from(of)
         .where(is_meant(after, of))
         .having(sa.func.count() == 1)
