@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import psycopg
@@ -16,15 +17,19 @@ import pytest
 from sqlalchemy import event
 
 from tests.conftest import Postgres
+from tests.support.viewers import TODAY, VIEWER
 from todo_cli.database.session import IDENTITY, Database, identity_values
+from todo_cli.filters import parse
 from todo_cli.tasks.repository import TaskRepository
 from todo_cli.tasks.statements import MAX_SUGGESTIONS, MAX_TITLES_SEARCHED
-from todo_cli.values import TaskChanges, TaskDraft, TaskQuery, TaskRef, TaskState
+from todo_cli.values import SortKey, TaskChanges, TaskDraft, TaskQuery, TaskRef, TaskState
 
 USERS = 2_000
 TASKS_EACH = 50
 TASKS_OF_THE_HEAVIEST = 40_000
 PAGE = 50
+PENDING = "ix_tasks_user_id_number_pending"
+DUE = "ix_tasks_user_id_due_on_number"
 
 FILL = f"""
 insert into users (id, email, name)
@@ -33,9 +38,18 @@ from generate_series(1, {USERS}) as n;
 insert into sessions (user_id, token, expires_at)
 select id, 'token of ' || email, now() + interval '1 day' from users;
 alter table tasks disable trigger user;
-insert into tasks (user_id, number, title, completed, completed_at, created_at)
+insert into tasks (
+    user_id, number, title, completed, completed_at, created_at,
+    due_on, wait_on, priority, tags, project
+)
 select md5('user ' || u)::uuid, n, 'task ' || n, n % 5 < 3, case when n % 5 < 3 then now() end,
-    now() - (100000 - n) * interval '1 minute'
+    now() - (100000 - n) * interval '1 minute',
+    case when n % 2 = 0 then date '2026-11-24' + n / 50 % 400 - 20 end,
+    case when n % 37 = 0 then date '2026-12-24' end,
+    nullif(n % 4, 0),
+    case when n % 2500 = 4 then '{{rare}}' when n % 3 = 0 then '{{home,phone}}' else '{{}}' end
+        ::text[],
+    case when n % 7 = 0 then 'house.garden' when n % 2500 = 9 then 'house.roof' end
 from generate_series(1, {USERS}) as u,
     generate_series(1, case when u = 1 then {TASKS_OF_THE_HEAVIEST} else {TASKS_EACH} end) as n
 order by n, u;
@@ -57,6 +71,11 @@ def large_database(postgres: Postgres, template: str) -> Iterator[str]:
 
 def _last_of_first_page(tasks: TaskRepository) -> TaskRef:
     return TaskRef.parse(str(tasks.page(ALL).tasks[-1].number))
+
+
+def _filtered(*words: str, **changes: Any) -> TaskQuery:
+    tree = parse(words, lambda text: TODAY if text == "today" else date.fromisoformat(text))
+    return TaskQuery(limit=PAGE, filter=tree, viewer=VIEWER, **changes)
 
 
 Ask = Callable[[TaskRepository], object]
@@ -95,6 +114,59 @@ def test_a_pattern_uses_an_index(
             if node["Node Type"] == "Sort":
                 # What goes into it: a sort for a page gives no more than that back.
                 assert all(below["Actual Rows"] <= PAGE + 1 for below in node["Plans"]), plan
+
+
+VIEW = TaskQuery(limit=PAGE, viewer=VIEWER)
+FILTERED: dict[str, tuple[TaskQuery, str]] = {
+    "pending": (VIEW, PENDING),
+    "a frequent tag": (_filtered("@home"), PENDING),
+    "a rare tag": (_filtered("@rare"), PENDING),
+    "a tag that no task has": (_filtered("@nobody"), PENDING),
+    "a project and below": (_filtered("project:house"), PENDING),
+    "a rare project": (_filtered("project:=house.roof"), PENDING),
+    "a priority and a tag": (_filtered("priority:high", "not", "@home"), PENDING),
+    "today": (_filtered("due:today"), DUE),
+    "a range of days": (_filtered("due:2026-11-20..2026-11-26"), DUE),
+    "overdue": (_filtered("is:overdue"), DUE),
+    "by due day": (replace(VIEW, sort=SortKey.DUE), DUE),
+    "by due day, backwards": (replace(VIEW, sort=SortKey.DUE, reverse=True), DUE),
+    "by priority": (replace(VIEW, sort=SortKey.PRIORITY), PENDING),
+    "by project": (replace(VIEW, sort=SortKey.PROJECT), PENDING),
+}
+MAX_HEAP_ROWS = 1_000
+"""What a filter may read of the table itself: a few pages, or the days that it names, twice."""
+
+
+@pytest.mark.parametrize("user", [1, 2], ids=["heaviest", "ordinary"])
+@pytest.mark.parametrize("name", FILTERED)
+def test_a_filter_reads_an_index_and_few_tasks(
+    large_database: str, open_database: Callable[..., Database], name: str, user: int
+) -> None:
+    query, index = FILTERED[name]
+    token = f"token of user{user}@example.org"
+    database = open_database(large_database, token)
+
+    def ask(tasks: TaskRepository) -> None:
+        tasks.page(query, with_total=True)
+        first = tasks.page(replace(query, limit=5)).tasks
+        if len(first) == 5:
+            tasks.page(replace(query, limit=PAGE, after=TaskRef.parse(str(first[3].number))))
+
+    for statement, parameters, options in statements_of(database, ask):
+        plan = plan_of(large_database, token, statement, parameters, options)
+        scans = [node for node in nodes(plan) if node.get("Relation Name") == "tasks"]
+        assert not any(map(is_scan_of_all_tasks, scans)), plan
+        # For the average user, who has a few tasks, another index may do as well.
+        assert user != 1 or index in [scan.get("Index Name") for scan in scans], plan
+        assert sum(map(rows_read, scans)) <= MAX_HEAP_ROWS, plan
+
+
+def rows_read(scan: dict[str, Any]) -> float:
+    """How many rows a scan reads of the table itself."""
+    if scan["Node Type"] == "Index Only Scan":
+        return float(scan["Heap Fetches"])
+    rows = scan["Actual Rows"] + scan.get("Rows Removed by Filter", 0)
+    return float(scan["Actual Loops"] * rows)
 
 
 SUGGESTED: dict[str, Ask] = {

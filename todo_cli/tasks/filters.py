@@ -120,7 +120,7 @@ def _term(term: Filter, of: Any, viewer: Viewer) -> Condition:
         case Is(state):
             return _is(state, of, viewer)
         case Has(Part.TAG):
-            return sa.func.cardinality(of.tags) > 0
+            return _has_tags(of)
         case Has(part):
             return _has(getattr(of, _PARTS[part]))
         case Text(text, is_title):
@@ -185,12 +185,15 @@ def _due_at(of: Any, viewer: Viewer) -> sa.ColumnElement[datetime]:
 
 
 def _has_tag(of: Any, names: tuple[str, ...]) -> Condition:
-    """By the tags' text: to compare arrays, PostgreSQL would have to make a new one of each."""
-    joined = sa.func.concat(",", sa.func.lower(sa.func.array_to_string(of.tags, ",")), ",")
-    found = [
-        sa.func.strpos(joined, sa.func.concat(",", sa.func.lower(name), ",")) > 0 for name in names
-    ]
-    return sa.or_(*found)
+    """By the tags' text: in arrays, PostgreSQL compares with regard to case alone."""
+    comma = sa.literal(",", sa.Text)
+    tags = comma + sa.func.lower(sa.func.array_to_string(of.tags, ","), type_=sa.Text) + comma
+    wanted = [comma + sa.func.lower(name, type_=sa.Text) + comma for name in names]
+    return sa.and_(_has_tags(of), sa.or_(*(sa.func.strpos(tags, one) > 0 for one in wanted)))
+
+
+def _has_tags(of: Any) -> Condition:
+    return sa.func.cardinality(of.tags) > 0
 
 
 def _is_in_project(of: Any, path: str, *, is_exact: bool) -> Condition:

@@ -269,11 +269,10 @@ def _state_conditions(query: TaskQuery, of: Any) -> list[sa.ColumnElement[bool]]
 def page(query: TaskQuery, *, following: int | None = None) -> sa.Select[Any]:
     """A page. With `following`, the page after that number, in order of creation."""
     of = source_of(query)
-    if query.limit is not None and _is_pending(query):
-        if query.sort is SortKey.DUE:
-            return _page_by_due_day(query)
-        if _is_in_index(query):
-            return _page_by_index(query, following)
+    if _is_page_by_due_day(query):
+        return _page_by_due_day(query)
+    if query.limit is not None and _is_in_index(query):
+        return _page_by_index(query, following)
     return (
         sa.select(of)
         .where(*_conditions(query, of), *_after(query, of, following))
@@ -295,13 +294,11 @@ def _is_in_index(query: TaskQuery) -> bool:
 
     Without a filter, the newest tasks of the table itself are the page.
     """
+    is_sorted_so = query.sort in _SORTED_BY_INDEX
+    is_numbered_so = query.sort is SortKey.CREATED and query.filter is not None
     is_chosen_so = query.filter is None or is_in_index(query.filter)
-    by_number = query.sort is SortKey.CREATED
-    return (
-        not query.search
-        and is_chosen_so
-        and ((by_number and query.filter is not None) or query.sort in _SORTED_BY_INDEX)
-    )
+    has_all = (is_sorted_so or is_numbered_so) and is_chosen_so and not query.search
+    return has_all and _is_pending(query)
 
 
 def _page_by_index(query: TaskQuery, following: int | None) -> sa.Select[Any]:
@@ -351,7 +348,7 @@ def _page_by_due_day(query: TaskQuery) -> sa.Select[Any]:
         sa.select(task)
         .order_by(*order(query, task))
         .limit(query.limit)
-        .execution_options(**IN_INDEX_ORDER)
+        .execution_options(**_index_options(query))
     )
 
 
@@ -487,9 +484,16 @@ def after_reading(query: TaskQuery, count: int) -> TaskQuery:
 
 def _index_options(query: TaskQuery) -> dict[str, bool]:
     """An order is better taken from an index, unless the due day finds fewer tasks by its own."""
-    is_by_number = query.sort is SortKey.CREATED
-    by_day = query.filter is not None and is_by_due_day(query.filter)
-    return IN_INDEX_ORDER if is_by_number and not by_day else {}
+    if query.sort is SortKey.DUE:
+        has_index = _is_page_by_due_day(query)
+    else:
+        by_day = query.filter is not None and is_by_due_day(query.filter)
+        has_index = query.sort is SortKey.CREATED and not by_day
+    return IN_INDEX_ORDER if has_index else {}
+
+
+def _is_page_by_due_day(query: TaskQuery) -> bool:
+    return query.sort is SortKey.DUE and query.limit is not None and _is_pending(query)
 
 
 def _after(query: TaskQuery, of: Any, following: int | None) -> list[sa.ColumnElement[bool]]:
