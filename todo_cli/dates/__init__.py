@@ -5,8 +5,9 @@ Imports nothing of the program but errors and values, and is called only when a 
 
 from __future__ import annotations
 
-from todo_cli.dates.grammar import read
+from todo_cli.dates.grammar import read, read_period
+from todo_cli.dates.periods import Period
 from todo_cli.dates.reading import Reading, describe
 from todo_cli.dates.rule import Frequency, Rule
 
-__all__ = ["Frequency", "Reading", "Rule", "describe", "read"]
+__all__ = ["Frequency", "Period", "Reading", "Rule", "describe", "read", "read_period"]

@@ -8,6 +8,7 @@ from datetime import date, datetime, time
 from todo_cli.dates import refusals, spelling
 from todo_cli.dates.arithmetic import Clock
 from todo_cli.dates.moments import moment
+from todo_cli.dates.periods import Period, whole
 from todo_cli.dates.reading import Reading
 from todo_cli.dates.repeats import repeat
 from todo_cli.dates.tokens import Phrase, either, normalized, tokenize
@@ -42,6 +43,20 @@ def read(text: str, now: datetime, order: DateOrder | None = None) -> Reading:
     if len(readings) > 1:
         raise refusals.ambiguous(f"{printable(text)!r}", *sorted(_shown(each) for each in readings))
     return readings.pop()
+
+
+def read_period(text: str, now: datetime, order: DateOrder | None = None) -> Period | None:
+    """All days of the week, month, quarter or year that a phrase names; None if it names none.
+
+    A name that comes every year is the period that has begun, else the next one.
+
+    Raises:
+        InvalidInput: it names one that does not exist.
+    """
+    phrase = tokenize(normalized(text))
+    clock = Clock(now, order)
+    found = {named(clock).candidates[0] for named, end in whole(phrase, 0) if end == len(phrase)}
+    return found.pop() if len(found) == 1 else None
 
 
 def _once(phrase: Phrase, at: int) -> Iterator[tuple[Meaning, int]]:

@@ -91,6 +91,9 @@ def around(unit: str, day: date, offset: int = 0) -> Period:
     if unit == "work week":
         monday = add_days(monday_of(day), 7 * offset)
         return Period(monday, add_days(monday, 4))
+    if unit == "weekend":
+        saturday = add_days(monday_of(day), 5 + 7 * offset)
+        return Period(saturday, add_days(saturday, 1))
     months = {"month": 1, "quarter": 3, "year": 12}[unit]
     first = add_months(day.replace(day=1), -((day.month - 1) % months) + offset * months)
     return Period(first, end_of_month(add_months(first, months - 1)))
@@ -316,6 +319,22 @@ def _weekend(phrase: Phrase, at: int) -> Iterator[tuple[Day, int]]:
 
 span = either(_span, _weekend)
 """A day that was said by a period's name alone. It takes no time and no distance."""
+
+
+def _whole_weekend(phrase: Phrase, at: int) -> Iterator[tuple[Named, int]]:
+    """weekend, this weekend, last weekend: both days."""
+    at = phrase.skip(at, "the")
+    offset = _OFFSETS.get(phrase.text(at))
+    at += offset is not None
+    if phrase.text(at) == "weekend":
+        yield (
+            lambda clock: Periods("weekend", (around("weekend", clock.today, offset or 0),)),
+            at + 1,
+        )
+
+
+whole = either(bounded, _whole_weekend)
+"""A period by itself, where all its days are meant."""
 
 
 def _edge(phrase: Phrase, at: int) -> Iterator[tuple[Callable[[Period], date | None], int]]:
