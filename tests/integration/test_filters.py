@@ -53,10 +53,6 @@ ZONES = ["Europe/Berlin", "Asia/Tokyo", "America/Los_Angeles", "Etc/GMT+12", "Pa
 HOSTILE = ["O'Neil", '"x"', "\\", "50%", "a_b", "');drop", "ÄÖ", "$1", ":x", "%(x)s", "{a}"]
 
 
-def read_day(text: str) -> date:
-    return TODAY if text == "today" else date.fromisoformat(text)
-
-
 # --- what a filter finds, beside what Python says of each task ---------------------------------
 
 

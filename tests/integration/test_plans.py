@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from datetime import date
 from typing import Any
 
 import psycopg
@@ -17,9 +16,9 @@ import pytest
 from sqlalchemy import event
 
 from tests.conftest import Postgres
-from tests.support.viewers import TODAY, VIEWER
+from tests.support.viewers import VIEWER
 from todo_cli.database.session import IDENTITY, Database, identity_values
-from todo_cli.filters import parse
+from todo_cli.filters import days_reader, parse
 from todo_cli.tasks.repository import TaskRepository
 from todo_cli.tasks.statements import MAX_SUGGESTIONS, MAX_TITLES_SEARCHED
 from todo_cli.values import SortKey, TaskChanges, TaskDraft, TaskQuery, TaskRef, TaskState
@@ -74,7 +73,7 @@ def _last_of_first_page(tasks: TaskRepository) -> TaskRef:
 
 
 def _filtered(*words: str, **changes: Any) -> TaskQuery:
-    tree = parse(words, lambda text: TODAY if text == "today" else date.fromisoformat(text))
+    tree = parse(words, days_reader(VIEWER.now))
     return TaskQuery(limit=PAGE, filter=tree, viewer=VIEWER, **changes)
 
 

@@ -13,6 +13,7 @@ The grammar, where a field and its value, a tag, or a text is one term:
 Pure: no database, no clock. Days are read by a function that the caller gives.
 """
 
+from todo_cli.filters.days import days_reader
 from todo_cli.filters.parser import MAX_LENGTH, MAX_LEVELS, parse, parse_text
 from todo_cli.filters.states import (
     names_completion,
@@ -20,7 +21,7 @@ from todo_cli.filters.states import (
     names_waiting,
     require_possible,
 )
-from todo_cli.filters.terms import TIME_IN_FILTER, ReadDay
+from todo_cli.filters.terms import TIME_IN_FILTER, ReadDays
 from todo_cli.filters.tree import (
     And,
     Days,
@@ -57,11 +58,12 @@ __all__ = [
     "Or",
     "Part",
     "Priorities",
-    "ReadDay",
+    "ReadDays",
     "Span",
     "State",
     "Tags",
     "Text",
+    "days_reader",
     "names_completion",
     "names_trash",
     "names_waiting",

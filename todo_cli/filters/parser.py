@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from todo_cli.errors import InvalidInput
-from todo_cli.filters.terms import ReadDay, is_plain_text, read_term, refuse_split_day
+from todo_cli.filters.terms import ReadDays, is_plain_text, read_term, refuse_split_day
 from todo_cli.filters.tree import Days, Filter, Not, all_of, any_of
 from todo_cli.filters.words import Word, words_in, words_of
 from todo_cli.values import clean_search
@@ -17,24 +17,24 @@ MAX_LEVELS = 20
 """So many parentheses and `not` may be open at once."""
 
 
-def parse(words: Sequence[str], read_day: ReadDay) -> Filter:
+def parse(words: Sequence[str], read_days: ReadDays) -> Filter:
     """Read the words of a command line as a filter. Each word is one term, blanks included.
 
     Raises:
         InvalidInput: it is empty, too long or too deep; a word is unknown. It names the place.
     """
     _require_possible(" ".join(words))
-    return _Parser(words_of(words), read_day).parse()
+    return _Parser(words_of(words), read_days).parse()
 
 
-def parse_text(text: str, read_day: ReadDay) -> Filter:
+def parse_text(text: str, read_days: ReadDays) -> Filter:
     """Read one string as a filter. Blanks separate terms, but for those in quotation marks.
 
     Raises:
         InvalidInput: as `parse`.
     """
     _require_possible(text)
-    return _Parser(words_in(text), read_day).parse()
+    return _Parser(words_in(text), read_days).parse()
 
 
 def _require_possible(text: str) -> None:
@@ -56,9 +56,9 @@ def _require_possible(text: str) -> None:
 class _Parser:
     """The words, and how far they are read."""
 
-    def __init__(self, words: Iterable[Word], read_day: ReadDay) -> None:
+    def __init__(self, words: Iterable[Word], read_days: ReadDays) -> None:
         self._words = list(words)
-        self._read_day = read_day
+        self._read_days = read_days
         self._position = 0
         self._levels = 0
 
@@ -107,10 +107,10 @@ class _Parser:
         return tree
 
     def _term(self, word: Word) -> Filter:
-        term = read_term(word, self._read_day)
+        term = read_term(word, self._read_days)
         following = self._next()
         if isinstance(term, Days) and following is not None and is_plain_text(following):
-            refuse_split_day(word, following, self._read_day)
+            refuse_split_day(word, following, self._read_days)
         return term
 
     def _next(self) -> Word | None:

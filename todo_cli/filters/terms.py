@@ -8,7 +8,6 @@ from datetime import date
 from typing import TypeVar
 
 from todo_cli.errors import InvalidInput
-from todo_cli.filters.periods import period
 from todo_cli.filters.tree import (
     Bound,
     Days,
@@ -42,9 +41,11 @@ from todo_cli.filters.vocabulary import (
 from todo_cli.filters.words import Piece, Word, shown
 from todo_cli.values import MAX_BIGINT
 
-ReadDay = Callable[[str], date]
-"""Reads a day in words. Raises InvalidInput: with the reason `TIME_IN_FILTER` for a day with a
-time, with another for what is no day."""
+ReadDays = Callable[[str], Span[date]]
+"""Reads the first and last day of what is said in words: a day, or all of a week or a month.
+
+Raises InvalidInput: with the reason `TIME_IN_FILTER` for a day with a time, with another for what
+is no day."""
 
 TIME_IN_FILTER = "time_in_filter"
 
@@ -85,7 +86,7 @@ _EXAMPLES = {
 }
 
 
-def read_term(word: Word, read_day: ReadDay) -> Filter:
+def read_term(word: Word, read_days: ReadDays) -> Filter:
     """The condition that a word says.
 
     Raises:
@@ -110,7 +111,7 @@ def read_term(word: Word, read_day: ReadDay) -> Filter:
     value = piece[match.end() :]
     if not value.text.strip():
         raise word.error(f"{field}: needs a value.", hint=f"For example: {_EXAMPLES[field]}")
-    return _Term(word, field, value, read_day).read()
+    return _Term(word, field, value, read_days).read()
 
 
 def is_plain_text(word: Word) -> bool:
@@ -125,7 +126,7 @@ def is_plain_text(word: Word) -> bool:
     )
 
 
-def refuse_split_day(word: Word, text: Word, read_day: ReadDay) -> None:
+def refuse_split_day(word: Word, text: Word, read_days: ReadDays) -> None:
     """See that the text that follows a day is no part of it, as in `due:fri 5pm`.
 
     Raises:
@@ -137,7 +138,7 @@ def refuse_split_day(word: Word, text: Word, read_day: ReadDay) -> None:
         return
     whole = f"{value} {text.raw}"
     try:
-        is_day = period(whole, read_day("today")) is not None or bool(read_day(whole))
+        is_day = bool(read_days(whole))
     except InvalidInput as error:
         is_day = error.reason == TIME_IN_FILTER
     if is_day:
@@ -212,11 +213,11 @@ def _clean_tag(word: Word, name: str) -> str:
 class _Term:
     """A known field and its value."""
 
-    def __init__(self, word: Word, field: Field, value: Piece, read_day: ReadDay) -> None:
+    def __init__(self, word: Word, field: Field, value: Piece, read_days: ReadDays) -> None:
         self._word = word
         self._field = field
         self._value = value
-        self._read_day = read_day
+        self._read_days = read_days
 
     def read(self) -> Filter:
         if self._field in (Field.TEXT, Field.TITLE):
@@ -312,15 +313,13 @@ class _Term:
     def _day(self, text: str) -> Span[date]:
         """A day, or all days of a named period."""
         try:
-            if found := period(text, self._read_day("today")):
-                return found
-            day = self._read_day(text)
+            return self._read_days(text)
         except InvalidInput as error:
             raise self._error(error.message, reason=error.reason, hint=error.hint) from error
-        return Span(day, day)
 
     def _refuse_future(self, span: Span[date]) -> None:
-        if span.first is not None and span.first > self._read_day("today"):
+        today = self._read_days("today").last
+        if span.first is not None and today is not None and span.first > today:
             raise self._error(
                 f"{span.first} is still to come.",
                 reason="day_in_future",
