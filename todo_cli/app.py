@@ -40,7 +40,8 @@ class Program(TodoGroup):
     """The root command. Without a subcommand it runs `todo list`, and takes its options."""
 
     def __init__(self, *, commands: Any, params: list[Any], **attributes: Any) -> None:
-        self._list_options = [one for one in commands["list"].params if one not in COMMON]
+        options = [one for one in commands["list"].params if one.param_type_name == "option"]
+        self._list_options = [one for one in options if one not in COMMON]
         super().__init__(commands=commands, params=[*params, *self._list_options], **attributes)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:

@@ -38,6 +38,9 @@ def proxy(postgres: Postgres) -> Iterator[WireProxy]:
         (["list"], ""),
         (["list", "--json"], ""),
         (["list", "--all", "--search", "e", "--sort", "title", "--after", "1"], ""),
+        (["list", "@home", "or", "due:..today", "not", "two"], ""),
+        (["list", "project:house", "--json", "--sort", "due"], ""),
+        (["list", "is:overdue", "--jsonl", "--sort", "urgency"], ""),
         (["show", "1"], ""),
         (["edit", "2", "--title", "Changed"], ""),
         (["edit", "2", "-q", "-D", "fri", "-t", "a", "--no-tag", "b", "-p", "none"], ""),
@@ -62,7 +65,9 @@ def test_a_command_is_one_round_trip(
     assert proxy.stats.idle_flushes == 0
 
 
-@pytest.mark.parametrize("words", [["list"], ["show", "1"], ["done", "1"], ["stats"]])
+@pytest.mark.parametrize(
+    "words", [["list"], ["list", "line"], ["show", "1"], ["done", "1"], ["stats"]]
+)
 def test_a_table_costs_no_more_than_data(
     cli: Cli, proxy: WireProxy, database_url: str, words: list[str]
 ) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from typer.core import TyperGroup
 
     from todo_cli.context import Run
+    from todo_cli.workspace import Workspace
 
 COMPLETE_VARIABLE = "_TODO_COMPLETE"
 """The name of the shell. Typer's scripts, from earlier versions, put `complete_` before it."""
@@ -45,6 +46,10 @@ _LISTING = {"33", "63", "64"}
 """Values of `COMP_TYPE` with which bash shows the candidates ("!", "?" and "@")."""
 _PLAIN_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*|--?[A-Za-z0-9][A-Za-z0-9._=-]*")
 """Words without special characters of any shell."""
+_TERM = re.compile(rf"{_PLAIN_WORD.pattern}|\w[\w.,:-]*")
+"""These, and signs that are special only in the scripts of earlier versions."""
+_TERM_OR_TAG = re.compile(rf"{_TERM.pattern}|@\w[\w.-]*")
+"""These, and tags, which PowerShell would replace by a variable."""
 _STATES = {"done": TaskState.PENDING, "reopen": TaskState.DONE, "restore": TaskState.TRASH}
 """The tasks that a command suggests. Other commands suggest all tasks outside the trash."""
 
@@ -123,20 +128,26 @@ def complete(run: Run, tree: TyperGroup) -> int:
 
 def complete_refs(ctx: typer.Context, incomplete: str) -> Iterator[tuple[str, str]]:
     """Numbers of tasks that begin with the text, or that have it in their titles."""
-    run: Run = ctx.obj
-    run.options.database_url = _database_url(ctx)
-    workspace = run.workspace
-    workspace.timeout_seconds = min(workspace.timeout_seconds, TIMEOUT_SECONDS)
+    tasks = workspace_of(ctx).tasks
     state = _STATES.get(ctx.info_name or "", TaskState.ALL)
     if ctx.params.get("archived"):
         state = TaskState.ARCHIVED
     given = [ref.number for ref in ctx.params.get("refs") or [] if ref.number is not None]
     if incomplete.isascii() and incomplete.isdigit():
-        found = run.workspace.tasks.numbered(incomplete, state, excluded=given)
+        found = tasks.numbered(incomplete, state, excluded=given)
     else:
-        found = run.workspace.tasks.titled(incomplete, state, excluded=given)
+        found = tasks.titled(incomplete, state, excluded=given)
     for number, title in found:
         yield _Fitting(number), title
+
+
+def workspace_of(ctx: typer.Context) -> Workspace:
+    """The workspace that a shell's question is about; it waits for the database a short time."""
+    run: Run = ctx.obj
+    run.options.database_url = _database_url(ctx)
+    workspace = run.workspace
+    workspace.timeout_seconds = min(workspace.timeout_seconds, TIMEOUT_SECONDS)
+    return workspace
 
 
 def _database_url(ctx: Any) -> str | None:
@@ -148,7 +159,9 @@ def _database_url(ctx: Any) -> str | None:
     return None
 
 
-def _answer(run: Run, tree: TyperGroup, words: list[str], typed: str) -> Answer:
+def _answer(
+    run: Run, tree: TyperGroup, words: list[str], typed: str, allowed: re.Pattern[str]
+) -> Answer:
     """The candidates for the typed word, after the words before it."""
     ctx, asked, incomplete = resolve_incomplete(tree, {"obj": run}, words, typed)
     items = asked.shell_complete(ctx, incomplete)
@@ -157,7 +170,7 @@ def _answer(run: Run, tree: TyperGroup, words: list[str], typed: str) -> Answer:
     # Of `--sort=ti` Typer completes `ti` alone.
     head = typed.removesuffix(incomplete)
     candidates = [Candidate(head + str(item.value), _one_line(item.help or "")) for item in items]
-    candidates = [each for each in candidates if _PLAIN_WORD.fullmatch(each.word)]
+    candidates = [each for each in candidates if allowed.fullmatch(each.word)]
     begin_so = all(each.word.startswith(typed) for each in candidates)
     return Answer(Kind.WORDS if begin_so else Kind.TITLES, candidates)
 
@@ -182,7 +195,8 @@ def _lines(run: Run, tree: TyperGroup, shell: str) -> list[str]:
     line = environ.get(LINE_VARIABLE, "")
     words = split_line(line)[1:] if shell == "bash" else line.split(SEPARATOR)
     typed = words.pop() if words else ""
-    answer = _answer(run, tree, words, typed)
+    is_powershell = shell in (ShellName.POWERSHELL, ShellName.PWSH)
+    answer = _answer(run, tree, words, typed, _TERM if is_powershell else _TERM_OR_TAG)
     columns = _columns(environ)
     candidates = answer.candidates
     width = max((len(each.word) for each in candidates), default=0)
@@ -257,7 +271,7 @@ def _legacy_lines(run: Run, tree: TyperGroup, shell: str) -> list[str]:
     """The answer for a script that Typer once installed: words alone, since zsh's runs what it
     gets as a program, and bash's takes it for patterns of file names."""
     words, typed = _legacy_words(shell, run.invocation.environ)
-    found = [each.word for each in _answer(run, tree, words, typed).candidates]
+    found = [each.word for each in _answer(run, tree, words, typed, _PLAIN_WORD).candidates]
     if shell == "zsh":
         return [f"_arguments '*: :(({' '.join(found)}))'" if found else "_files"]
     if shell in ("powershell", "pwsh"):

@@ -122,7 +122,7 @@ def nothing_found(query: TaskQuery) -> str:
     """The sentence for an empty list."""
     if query.after is not None:
         return "No more tasks."
-    if query.search:
+    if query.search or query.filter is not None:
         return "No tasks match."
     return {
         TaskState.PENDING: "Nothing to do. Add a task with: todo add TITLE",

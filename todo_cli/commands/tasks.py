@@ -9,6 +9,7 @@ import typer
 
 from todo_cli.commands.completion import complete_refs
 from todo_cli.commands.options import CommandGroup, Ref, Refs, current_run
+from todo_cli.commands.suggestions import complete_filter
 from todo_cli.errors import InvalidInput
 from todo_cli.values import (
     DEFAULT_LIMIT,
@@ -18,10 +19,12 @@ from todo_cli.values import (
     TaskQuery,
     TaskRef,
     TaskState,
+    Viewer,
 )
 
 if TYPE_CHECKING:
     from todo_cli.context import Run
+    from todo_cli.filters import Filter
     from todo_cli.tasks.repository import ChangedTasks
 
 commands = CommandGroup()
@@ -29,11 +32,23 @@ commands = CommandGroup()
 MAX_SHOWN = 10
 """The question before a permanent deletion shows so many tasks."""
 
+FilterWords = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="FILTER...",
+        autocompletion=complete_filter,
+        help="Which tasks, such as due:today, @home or milk.",
+        show_default=False,
+    ),
+]
+
+
 
 @commands.command("ls", hidden=True)
 @commands.command("list")
 def list_(
     ctx: typer.Context,
+    words: FilterWords = [],  # noqa: B006 - Typer copies it
     done: Annotated[bool, typer.Option("--done", help="Completed tasks.")] = False,
     everything: Annotated[
         bool, typer.Option("--all", "-a", help="Pending and completed tasks.")
@@ -68,7 +83,13 @@ def list_(
     reverse: Annotated[bool, typer.Option("--reverse", help="Reverse the order.")] = False,
     jsonl: Annotated[bool, typer.Option("--jsonl", help="Print one JSON object per line.")] = False,
 ) -> None:
-    """List tasks, newest first: pending tasks by default.
+    """List tasks, newest first: pending tasks that do not wait for a later day, by default.
+
+    Words are a filter, each of them one term: `field:value`, `@tag`, or a text to search for, with
+    `and`, `or`, `not` and parentheses. Fields: due, wait, created, changed, done (days: `today`,
+    `..fri`, `mon..fri`, `next week`), project (and below; `=work` exactly), tag, priority, is, has,
+    number, title, text. Several values are separated by commas; `none` and `any` are values too. A
+    text that looks like a term is quoted twice: '"due:today"'.
 
     On a terminal, a table, in which ¶ marks a task with a description. On a pipe, a line of
     tab-separated columns for each task: number, status, title, created_at, updated_at,
@@ -78,6 +99,10 @@ def list_(
     \b
     Examples:
       todo list
+      todo list due:..fri @home not @errand
+      todo list "due:next week" or is:overdue
+      todo list project:house has:due --sort due
+      todo list done:yesterday
       todo list --done --limit 10
       todo list --search milk --sort title
       todo list --after 120         # the page that follows task 120
@@ -99,6 +124,7 @@ def list_(
         if archived
         else TaskState.PENDING
     )
+    viewer = run.viewer()
     query = TaskQuery(
         state=state,
         search=search,
@@ -106,8 +132,24 @@ def list_(
         reverse=reverse,
         limit=limit or None,
         after=after,
+        filter=read_filter(run, words, viewer, state) if words else None,
+        viewer=viewer,
     )
     show_list(run, query, jsonl=jsonl, default_limit=limit is None)
+
+
+def read_filter(run: Run, words: Sequence[str], viewer: Viewer, state: TaskState) -> Filter:
+    """The filter that words are, for a list of tasks in a state.
+
+    Raises:
+        InvalidInput: they are none, or contradict the state.
+    """
+    from todo_cli import filters
+
+    read_days = filters.days_reader(viewer.now, run.settings.date_order)
+    filter_ = filters.parse(words, read_days)
+    filters.require_possible(filter_, state)
+    return filter_
 
 
 def show_list(

@@ -70,6 +70,9 @@ _HIDDEN = "…"
 def no_such_command(group: str, words: Sequence[str], names: Sequence[str]) -> InvalidInput:
     """The error for an unknown command of a group, with the line that was probably meant."""
     name, *rest = words
+    if group == "todo" and _is_filter(name):
+        hint = f"Filter the list with: {command_line(['list', *words])}"
+        return InvalidInput(f"No such command {name!r}.", hint=hint)
     if group == "todo" and _NUMBERS.fullmatch(name):
         meant, rest = ["show" if _is_one_task(words) else "done"], list(words)
     else:
@@ -120,6 +123,13 @@ def _is_one_task(words: Sequence[str]) -> bool:
 def _is_about_help(rest: Sequence[str]) -> bool:
     """Whether the words ask for help."""
     return bool(rest) and rest[-1] in ("--help", "-h")
+
+
+def _is_filter(word: str) -> bool:
+    """Whether a word is a term of a filter, and so was meant for `todo list`."""
+    from todo_cli.filters import is_term
+
+    return is_term(word)
 
 
 def _meant_line(group: str, meant: str, rest: Sequence[str]) -> str:

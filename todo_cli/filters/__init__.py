@@ -21,7 +21,7 @@ from todo_cli.filters.states import (
     names_waiting,
     require_possible,
 )
-from todo_cli.filters.terms import TIME_IN_FILTER, ReadDays
+from todo_cli.filters.terms import TIME_IN_FILTER, ReadDays, is_term
 from todo_cli.filters.tree import (
     And,
     Days,
@@ -40,11 +40,23 @@ from todo_cli.filters.tree import (
     terms_of,
     to_text,
 )
-from todo_cli.filters.vocabulary import Field, Part, State
+from todo_cli.filters.vocabulary import (
+    DAY_FIELDS,
+    FIELDS,
+    PARTS_SUPPORTED,
+    STATES_SUPPORTED,
+    Field,
+    Part,
+    State,
+)
 
 __all__ = [
+    "DAY_FIELDS",
+    "FIELDS",
     "MAX_LENGTH",
     "MAX_LEVELS",
+    "PARTS_SUPPORTED",
+    "STATES_SUPPORTED",
     "TIME_IN_FILTER",
     "And",
     "Days",
@@ -64,6 +76,7 @@ __all__ = [
     "Tags",
     "Text",
     "days_reader",
+    "is_term",
     "names_completion",
     "names_trash",
     "names_waiting",

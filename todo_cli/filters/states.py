@@ -55,7 +55,11 @@ def require_possible(tree: Filter, shown: TaskState) -> None:
     for part in required(tree):
         if isinstance(part, Is) and part.state in _IMPOSSIBLE.get(shown, ()):
             raise InvalidInput(
-                f"No task is {part.state} in a list of {_LISTS[shown]}.",
+                f"A list of {_LISTS[shown]} has none that is {_named(part.state)}.",
                 hint=f"Leave out is:{part.state}, or list other tasks.",
                 reason="contradiction",
             )
+
+
+def _named(state: State) -> str:
+    return "in the trash" if state is State.TRASH else state

@@ -114,6 +114,12 @@ def read_term(word: Word, read_days: ReadDays) -> Filter:
     return _Term(word, field, value, read_days).read()
 
 
+def is_term(word: str) -> bool:
+    """Whether a word begins as a tag, or as a value of a known field."""
+    match = _FIELD.match(word.lstrip("("))
+    return word.lstrip("(").startswith("@") or bool(match and match[1].lower() in FIELDS)
+
+
 def is_plain_text(word: Word) -> bool:
     """Whether a word is a text without quotes."""
     raw = word.raw
@@ -151,8 +157,7 @@ def refuse_split_day(word: Word, text: Word, read_days: ReadDays) -> None:
 
 def _refuse_several_terms(word: Word) -> None:
     for later in word.piece.masked.split()[1:]:
-        match = _FIELD.match(later)
-        if match and match[1].lower() in FIELDS:
+        if is_term(later) and not later.startswith("@"):
             raise word.error(
                 f"{shown(later)} may be a term of its own or part of the text.",
                 reason="ambiguous_filter",

@@ -66,6 +66,9 @@ DAY_FIELDS = frozenset({Field.DUE, Field.WAIT, Field.CREATED, Field.CHANGED, Fie
 PAST_FIELDS = frozenset({Field.CREATED, Field.CHANGED, Field.DONE})
 """Those that say what has happened, so that no later day than today makes sense."""
 
+STATES_SUPPORTED = tuple(state for state in State if state not in NOT_SUPPORTED)
+PARTS_SUPPORTED = tuple(part for part in Part if part not in NOT_SUPPORTED)
+
 NONE = "none"
 ANY = "any"
 

@@ -242,6 +242,17 @@ class TaskRepository:
         """
         return self._suggested(statements.titled(text, state, excluded))
 
+    def frequent_tags(self, beginning: str) -> list[tuple[str, int]]:
+        """Tags that begin so, in any case, and how many pending tasks have each.
+
+        The most frequent first, `MAX_SUGGESTIONS` at most. One round trip.
+        """
+        return self._counted(statements.frequent_tags(beginning))
+
+    def frequent_projects(self, beginning: str) -> list[tuple[str, int]]:
+        """The same for projects."""
+        return self._counted(statements.frequent_projects(beginning))
+
     def set_completed(self, refs: Sequence[TaskRef], completed: bool) -> ChangedTasks:
         """Mark every task done (or not done), or none of them. One round trip.
 
@@ -421,6 +432,11 @@ class TaskRepository:
     def _suggested(self, statement: sa.Executable) -> list[tuple[int, str]]:
         return self._database.run(
             lambda session: [(row.number, row.title) for row in session.execute(statement)]
+        )
+
+    def _counted(self, statement: sa.Executable) -> list[tuple[str, int]]:
+        return self._database.run(
+            lambda session: [(row.name, row.number_of) for row in session.execute(statement)]
         )
 
     def _update(

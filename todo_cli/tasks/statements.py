@@ -404,6 +404,32 @@ def titled(text: str, state: TaskState, excluded: Sequence[int]) -> sa.Select[tu
     return ordered.execution_options(**IN_INDEX_ORDER)
 
 
+def frequent_tags(beginning: str) -> sa.Select[Any]:
+    tags = sa.func.unnest(col(Task.tags)).table_valued("name").lateral("tags")
+    with_tags = sa.join(Task, tags, sa.true())
+    return _frequent(sa.select(tags.c.name).select_from(with_tags), beginning)
+
+
+def frequent_projects(beginning: str) -> sa.Select[Any]:
+    return _frequent(sa.select(col(Task.project).label("name")), beginning)
+
+
+def _frequent(names: sa.Select[Any], beginning: str) -> sa.Select[Any]:
+    """The names that pending tasks have, and begin so; each with the number of its tasks."""
+    pending = names.where(*_conditions(TaskQuery(), Task)).subquery("pending")
+    begins_so = sa.func.starts_with(
+        sa.func.lower(pending.c.name), sa.func.lower(clean_search(beginning))
+    )
+    number_of = sa.func.count().label("number_of")
+    return (
+        sa.select(pending.c.name, number_of)
+        .where(begins_so)
+        .group_by(pending.c.name)
+        .order_by(number_of.desc(), pending.c.name)
+        .limit(MAX_SUGGESTIONS)
+    )
+
+
 def _suggestions(of: Any, state: TaskState, excluded: Sequence[int]) -> sa.Select[tuple[int, str]]:
     fitting = _conditions(TaskQuery(state=state), of)
     statement = sa.select(col(of.number), col(of.title)).where(*fitting)
