@@ -35,7 +35,7 @@ MAX_SHOWN = 10
 FilterWords = Annotated[
     list[str],
     typer.Argument(
-        metavar="FILTER...",
+        metavar="FILTER",
         autocompletion=complete_filter,
         help="Which tasks, such as due:today, @home or milk.",
         show_default=False,
@@ -51,7 +51,7 @@ def list_(
     words: FilterWords = [],  # noqa: B006 - Typer copies it
     done: Annotated[bool, typer.Option("--done", help="Completed tasks.")] = False,
     everything: Annotated[
-        bool, typer.Option("--all", "-a", help="Pending and completed tasks.")
+        bool, typer.Option("--all", "-a", help="All tasks but the trash: also done, also waiting.")
     ] = False,
     trash: Annotated[bool, typer.Option("--trash", help="Tasks in the trash.")] = False,
     archived: Annotated[
@@ -93,8 +93,8 @@ def list_(
 
     On a terminal, a table, in which ¶ marks a task with a description. On a pipe, a line of
     tab-separated columns for each task: number, status, title, created_at, updated_at,
-    completed_at, id, description. In a description, \\\\, \\t and \\n stand for a backslash, a tab
-    and a line break.
+    completed_at, id, description, due_on, due_time, due_zone, wait_on, priority, project, tags. In
+    a description, \\\\, \\t and \\n stand for a backslash, a tab and a line break.
 
     \b
     Examples:
