@@ -18,7 +18,6 @@ from uuid import UUID
 from todo_cli.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from todo_cli.filters import Filter
     from todo_cli.models import Task
 
 MAX_TITLE_LENGTH = 500
@@ -349,6 +348,10 @@ def _given(given: TaskDraft | TaskChanges) -> dict[str, Any]:
 
 def _cleaned(given: TaskDraft | TaskChanges) -> dict[str, Any]:
     return {name: _CLEANED[name](value) for name, value in _given(given).items()}
+
+
+class Filter:
+    """A condition on tasks, as a tree of values. `todo_cli.filters` has its kinds."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date, time
+from datetime import date, time, timedelta
 from pathlib import Path
 
 import psycopg
@@ -30,12 +30,14 @@ from todo_cli.documents import (
     task_record,
 )
 from todo_cli.errors import InvalidInput, TaskNotFound
+from todo_cli.filters import Is, State, Tags
 from todo_cli.tasks import repository
 from todo_cli.tasks.repository import TaskRepository
 from todo_cli.tasks.statements import texts
 from todo_cli.values import (
     SOMEDAY,
     Due,
+    Filter,
     Priority,
     SortKey,
     TaskChanges,
@@ -332,3 +334,17 @@ def test_the_statement_of_a_list_is_built_once() -> None:
     built = texts(first, 10, document_column)
     assert texts(again, 10, document_column) is built
     assert texts(replace(first, search="milk"), 10, document_column) is not built
+
+
+@pytest.mark.parametrize(
+    ("term", "is_built_once"), [(None, True), (Tags(("home",)), True), (Is(State.OVERDUE), False)]
+)
+def test_the_statement_of_a_list_is_built_once_a_day(
+    term: Filter | None, is_built_once: bool
+) -> None:
+    later = replace(VIEWER, now=VIEWER.now + timedelta(hours=1))
+    tomorrow = replace(VIEWER, now=VIEWER.now + timedelta(days=1))
+    query = TaskQuery(filter=term, viewer=VIEWER)
+    built = texts(query, 10, document_column)
+    assert (texts(replace(query, viewer=later), 10, document_column) is built) == is_built_once
+    assert texts(replace(query, viewer=tomorrow), 10, document_column) is not built

@@ -25,7 +25,6 @@ from todo_cli.filters.terms import TIME_IN_FILTER, ReadDays, is_term
 from todo_cli.filters.tree import (
     And,
     Days,
-    Filter,
     Has,
     InProjects,
     Is,
@@ -49,6 +48,7 @@ from todo_cli.filters.vocabulary import (
     Part,
     State,
 )
+from todo_cli.values import Filter
 
 __all__ = [
     "DAY_FIELDS",

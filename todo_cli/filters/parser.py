@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 
 from todo_cli.errors import InvalidInput
 from todo_cli.filters.terms import ReadDays, is_plain_text, read_term, refuse_split_day
-from todo_cli.filters.tree import Days, Filter, Not, all_of, any_of
+from todo_cli.filters.tree import Days, Not, all_of, any_of
 from todo_cli.filters.words import Word, words_in, words_of
-from todo_cli.values import clean_search
+from todo_cli.values import Filter, clean_search
 
 MAX_LENGTH = 1_000
 """So many characters a filter has at most."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from todo_cli.errors import InvalidInput
-from todo_cli.filters.tree import Days, Filter, Has, Is, required, terms_of
+from todo_cli.filters.tree import Days, Has, Is, required, terms_of
 from todo_cli.filters.vocabulary import Field, Part, State
-from todo_cli.values import TaskState
+from todo_cli.values import Filter, TaskState
 
 _COMPLETION = frozenset({State.PENDING, State.DONE, State.TRASH})
 

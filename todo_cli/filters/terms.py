@@ -11,7 +11,6 @@ from todo_cli.errors import InvalidInput
 from todo_cli.filters.tree import (
     Bound,
     Days,
-    Filter,
     Has,
     InProjects,
     Is,
@@ -39,7 +38,7 @@ from todo_cli.filters.vocabulary import (
     State,
 )
 from todo_cli.filters.words import Piece, Word, shown
-from todo_cli.values import MAX_BIGINT
+from todo_cli.values import MAX_BIGINT, Filter
 
 ReadDays = Callable[[str], Span[date]]
 """Reads the first and last day of what is said in words: a day, or all of a week or a month.

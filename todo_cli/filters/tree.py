@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
-from typing import Generic, TypeAlias, TypeVar
+from typing import Generic, TypeVar
 
 from todo_cli.filters.vocabulary import ANY, NONE, Field, Part, State
-from todo_cli.values import Priority
+from todo_cli.values import Filter, Priority
 
 Bound = TypeVar("Bound", int, date)
 
@@ -25,8 +25,12 @@ class Span(Generic[Bound]):
     last: Bound | None
 
 
+class Term(Filter):
+    """A filter without filters in it."""
+
+
 @dataclass(frozen=True)
-class Days:
+class Days(Term):
     """That the day of a field, one of `DAY_FIELDS`, is in one of the spans."""
 
     field: Field
@@ -34,21 +38,21 @@ class Days:
 
 
 @dataclass(frozen=True)
-class Numbers:
+class Numbers(Term):
     """That the task's number is in one of the spans."""
 
     spans: tuple[Span[int], ...]
 
 
 @dataclass(frozen=True)
-class Tags:
+class Tags(Term):
     """That the task has one of the tags, in any case."""
 
     names: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class InProjects:
+class InProjects(Term):
     """That the task is in one of the projects, in any case; also below them, unless exactly."""
 
     paths: tuple[str, ...]
@@ -56,28 +60,28 @@ class InProjects:
 
 
 @dataclass(frozen=True)
-class Priorities:
+class Priorities(Term):
     """That the task has one of the priorities."""
 
     values: tuple[Priority, ...]
 
 
 @dataclass(frozen=True)
-class Is:
+class Is(Term):
     """That the task is in a state."""
 
     state: State
 
 
 @dataclass(frozen=True)
-class Has:
+class Has(Term):
     """That the task has a part."""
 
     part: Part
 
 
 @dataclass(frozen=True)
-class Text:
+class Text(Term):
     """That the title, or else the description, holds a text, in any case."""
 
     text: str
@@ -86,26 +90,22 @@ class Text:
 
 
 @dataclass(frozen=True)
-class Not:
+class Not(Filter):
     part: Filter
 
 
 @dataclass(frozen=True)
-class And:
+class And(Filter):
     """All of two or more parts, none of which is such itself."""
 
     parts: tuple[Filter, ...]
 
 
 @dataclass(frozen=True)
-class Or:
+class Or(Filter):
     """One of two or more parts, none of which is such itself."""
 
     parts: tuple[Filter, ...]
-
-
-Term: TypeAlias = Days | Numbers | Tags | InProjects | Priorities | Is | Has | Text
-Filter: TypeAlias = Term | Not | And | Or
 
 
 def all_of(parts: list[Filter]) -> Filter:
@@ -127,7 +127,7 @@ def terms_of(tree: Filter) -> Iterator[Term]:
             yield from terms_of(part)
     elif isinstance(tree, Not):
         yield from terms_of(tree.part)
-    else:
+    elif isinstance(tree, Term):
         yield tree
 
 
@@ -144,7 +144,9 @@ def to_text(tree: Filter) -> str:
         return " ".join(_operand(part, Or) for part in tree.parts)
     if isinstance(tree, Not):
         return f"not {_operand(tree.part, Or, And)}"
-    return _term_text(tree)
+    if isinstance(tree, Term):
+        return _term_text(tree)
+    raise TypeError(f"no filter: {tree!r}")
 
 
 def _operand(tree: Filter, *looser: type) -> str:
@@ -170,6 +172,7 @@ def _term_text(term: Term) -> str:
             return f"has:{part}"
         case Text(text, is_title):
             return f"title:{_quoted(text)}" if is_title else _quoted(text)
+    raise TypeError(f"no term of a filter: {term!r}")
 
 
 def _span_text(span: Span[int] | Span[date]) -> str:

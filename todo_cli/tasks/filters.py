@@ -5,7 +5,7 @@ A condition is true or false, never NULL: `not` must find the tasks that lack a 
 
 from __future__ import annotations
 
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -31,12 +31,15 @@ from todo_cli.filters import (
     required,
     terms_of,
 )
+from todo_cli.tasks.days import (
+    MAX_ZONE_DAYS,
+    Condition,
+    due_day,
+    is_due_by,
+    is_late,
+    is_waiting,
+)
 from todo_cli.values import Viewer
-
-MAX_ZONE_DAYS = 2
-"""By so many days the date in one time zone may differ from that in another: 26 hours."""
-
-Condition = sa.ColumnElement[bool]
 
 _INSTANTS = {Field.CREATED: "created_at", Field.CHANGED: "updated_at", Field.DONE: "completed_at"}
 
@@ -63,29 +66,6 @@ def condition(tree: Filter, of: Any, viewer: Viewer) -> Condition:
     return _term(tree, of, viewer)
 
 
-def is_late(of: Any, viewer: Viewer) -> Condition:
-    """Whether the task should have been done by now. A day without a time lasts until midnight."""
-    is_over = sa.case(
-        (col(of.due_time).is_(None), col(of.due_on) < viewer.today),
-        else_=_due_at(of, viewer) < viewer.now,
-    )
-    return sa.and_(_is_due(of, None, viewer.today), is_over)
-
-
-def is_waiting(of: Any, viewer: Viewer) -> Condition:
-    """Whether the task is hidden until a later day."""
-    return sa.and_(sa.not_(col(of.completed)), _has(of.wait_on), col(of.wait_on) > viewer.today)
-
-
-def due_day(of: Any, viewer: Viewer) -> sa.ColumnElement[date]:
-    """The viewer's day on which the task is due; NULL without a day."""
-    local = sa.func.timezone(viewer.time_zone, _due_at(of, viewer))
-    return sa.case(
-        (sa.func.coalesce(of.due_zone, viewer.time_zone) == viewer.time_zone, col(of.due_on)),
-        else_=sa.cast(local, sa.Date),
-    )
-
-
 def is_in_index(tree: Filter) -> bool:
     """Whether the index of pending tasks holds all columns that the filter reads."""
     return all(
@@ -94,6 +74,11 @@ def is_in_index(tree: Filter) -> bool:
         or (isinstance(term, Has) and term.part in _COVERED_PARTS)
         for term in terms_of(tree)
     )
+
+
+def depends_on_time(tree: Filter) -> bool:
+    """Whether the filter may find other tasks at another time of the same day."""
+    return Is(State.OVERDUE) in terms_of(tree)
 
 
 def is_by_due_day(tree: Filter) -> bool:
@@ -144,7 +129,7 @@ def _is(state: State, of: Any, viewer: Viewer) -> Condition:
         State.DONE: col(of.completed).is_(True),
         State.TRASH: col(of.deleted_at).is_not(None),
         State.OVERDUE: sa.and_(is_pending, is_late(of, viewer)),
-        State.WAITING: is_waiting(of, viewer),
+        State.WAITING: sa.and_(is_pending, is_waiting(of, viewer)),
     }
     return conditions[state]
 
@@ -152,7 +137,7 @@ def _is(state: State, of: Any, viewer: Viewer) -> Condition:
 def _days(field: Field, span: Span[date], of: Any, viewer: Viewer) -> Condition:
     if field is Field.DUE:
         is_on = _between(due_day(of, viewer), span.first, span.last)
-        return sa.and_(_is_due(of, span.first, span.last), is_on)
+        return sa.and_(_may_be_due(of, span.first, span.last), is_on)
     if field is Field.WAIT:
         return sa.and_(_has(of.wait_on), _between(of.wait_on, span.first, span.last))
     instant = getattr(of, _INSTANTS[field])
@@ -165,23 +150,13 @@ def _days(field: Field, span: Span[date], of: Any, viewer: Viewer) -> Condition:
     return sa.and_(*conditions)
 
 
-def _is_due(of: Any, first: date | None, last: date | None) -> Condition:
+def _may_be_due(of: Any, first: date | None, last: date | None) -> Condition:
     """That the due day may be in the span: the part of the condition that an index serves."""
     margin = timedelta(days=MAX_ZONE_DAYS)
-    first = None if first is None or first - date.min <= margin else first - margin
-    last = None if last is None or date.max - last <= margin else last + margin
-    return sa.and_(_has(of.due_on), _between(of.due_on, first, last))
-
-
-def _due_at(of: Any, viewer: Viewer) -> sa.ColumnElement[datetime]:
-    """The instant at which a task with a time is due."""
-    zone = sa.func.coalesce(of.due_zone, viewer.time_zone)
-    clock = sa.func.coalesce(of.due_time, sa.literal(time(), sa.Time))
-    wall = sa.type_coerce(sa.type_coerce(of.due_on, sa.DateTime) + clock, sa.DateTime)
-    instant: sa.ColumnElement[datetime] = sa.func.timezone(
-        zone, wall, type_=sa.DateTime(timezone=True)
-    )
-    return instant
+    conditions = [is_due_by(of, date.max if last is None else last)]
+    if first is not None and first - date.min > margin:
+        conditions.append(col(of.due_on) >= first - margin)
+    return sa.and_(*conditions)
 
 
 def _has_tag(of: Any, names: tuple[str, ...]) -> Condition:

@@ -23,7 +23,14 @@ from todo_cli.database.session import IN_INDEX_ORDER
 from todo_cli.filters import names_completion, names_trash, names_waiting
 from todo_cli.ids import uuid7
 from todo_cli.models import Task
-from todo_cli.tasks.filters import condition, contains, is_by_due_day, is_in_index
+from todo_cli.tasks.days import is_waiting
+from todo_cli.tasks.filters import (
+    condition,
+    contains,
+    depends_on_time,
+    is_by_due_day,
+    is_in_index,
+)
 from todo_cli.tasks.orders import is_descending, order, sort_columns
 from todo_cli.tasks.references import (
     ARCHIVED,
@@ -261,8 +268,7 @@ def _state_conditions(query: TaskQuery, of: Any) -> list[sa.ColumnElement[bool]]
     if not (named and names_completion(named)):
         conditions.append(sa.not_(col(of.completed)))
     if query.viewer is not None and not (named and names_waiting(named)):
-        is_hidden = sa.and_(col(of.wait_on).is_not(None), col(of.wait_on) > query.viewer.today)
-        conditions.append(sa.not_(is_hidden))
+        conditions.append(sa.not_(is_waiting(of, query.viewer)))
     return conditions
 
 
@@ -436,14 +442,30 @@ def _suggestions(of: Any, state: TaskState, excluded: Sequence[int]) -> sa.Selec
     return statement.where(col(of.number).not_in(excluded)) if excluded else statement
 
 
-@functools.lru_cache(maxsize=16)  # building it takes as long as running it; the agent keeps some
 def texts(
     query: TaskQuery, size: int, write: TaskWriter, *, following: int | None = None
 ) -> sa.Select[Any]:
     """A page of texts. With `following`, the page after that number, in order of creation."""
+    built: sa.Select[Any]
+    built = _page_of_texts(_of_the_day(query), size, write, following, PAGE_BYTES)
+    return built
+
+
+def _of_the_day(query: TaskQuery) -> TaskQuery:
+    """The query at the beginning of its day, unless it depends on the time of the day."""
+    if query.viewer is None or (query.filter is not None and depends_on_time(query.filter)):
+        return query
+    midnight = query.viewer.start_of(query.viewer.today)
+    return replace(query, viewer=replace(query.viewer, now=midnight))
+
+
+@functools.lru_cache(maxsize=16)  # building it takes as long as running it; the agent keeps some
+def _page_of_texts(
+    query: TaskQuery, size: int, write: TaskWriter, following: int | None, page_bytes: int
+) -> sa.Select[Any]:
     limit = size if query.limit is None else min(size, query.limit)
     selected = page(replace(query, limit=limit), following=following).subquery("page")
-    texts = _bounded_texts(selected, lambda columns: order(query, columns), write)
+    texts = _bounded_texts(selected, lambda columns: order(query, columns), write, page_bytes)
     return texts.execution_options(**_index_options(query))
 
 
@@ -467,13 +489,16 @@ def texts_of(numbers: list[int], query: TaskQuery, write: TaskWriter) -> sa.Sele
         .where(*_conditions(query, task.c))
         .subquery("page")
     )
-    return _bounded_texts(selected, lambda columns: [columns.position.asc()], write)
+    return _bounded_texts(selected, lambda columns: [columns.position.asc()], write, PAGE_BYTES)
 
 
 def _bounded_texts(
-    page: sa.Subquery, order: Callable[[Any], list[sa.ColumnElement[Any]]], write: TaskWriter
+    page: sa.Subquery,
+    order: Callable[[Any], list[sa.ColumnElement[Any]]],
+    write: TaskWriter,
+    page_bytes: int,
 ) -> sa.Select[Any]:
-    """One row: the numbers and texts of the page's tasks up to `PAGE_BYTES`, and their full count.
+    """One row: the numbers and texts of the page's tasks up to `page_bytes`, and their full count.
 
     The texts are one value, one line each: neither documents nor records have line breaks.
     """
@@ -491,7 +516,7 @@ def _bounded_texts(
         sa.func.array_agg(number, type_=ARRAY(sa.BigInteger)).label("numbers"),
         sa.func.string_agg(write(task), line_break, type_=sa.Text).label("text"),
         sa.func.max(task.c.found).label("found"),
-    ).where(task.c.bytes_before < PAGE_BYTES)
+    ).where(task.c.bytes_before < page_bytes)
     return texts
 
 
