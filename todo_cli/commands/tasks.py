@@ -43,7 +43,6 @@ FilterWords = Annotated[
 ]
 
 
-
 @commands.command("ls", hidden=True)
 @commands.command("list")
 def list_(
