@@ -14,6 +14,7 @@ from tests.conftest import Cli
 from todo_cli.documents import RECORD_COLUMNS
 from todo_cli.tasks import repository, statements
 
+DESCRIPTION = RECORD_COLUMNS.index("description")
 README = Path(__file__).parents[2] / "README.md"
 
 
@@ -25,7 +26,7 @@ def test_the_columns_of_a_record_are_named_in_their_order(cli: Cli, place: str) 
     assert r"\\, \t and \n stand for a backslash, a tab and a line break" in words
 
 
-def test_a_description_is_the_last_column_wherever_records_are_written(cli: Cli) -> None:
+def test_a_description_has_its_column_wherever_records_are_written(cli: Cli) -> None:
     about = "two\nlines,\ta tab, a \\ and a \\n"
     escaped = r"two\nlines,\ta tab, a \\ and a \\n"
     for words in (
@@ -44,8 +45,9 @@ def test_a_description_is_the_last_column_wherever_records_are_written(cli: Cli)
         assert result.exit_code == 0
         (line,) = result.stdout.splitlines()
         fields = line.split("\t")
-        assert (len(fields), fields[-1]) == (len(RECORD_COLUMNS), escaped)
-    assert cli("edit", "1", "-d", "").stdout.endswith("\t\n")
+        assert (len(fields), fields[DESCRIPTION]) == (len(RECORD_COLUMNS), escaped)
+    fields = cli("edit", "1", "-d", "").stdout.removesuffix("\n").split("\t")
+    assert (len(fields), fields[DESCRIPTION]) == (len(RECORD_COLUMNS), "")
 
 
 @pytest.fixture

@@ -387,7 +387,11 @@ def test_the_line_to_repeat_never_holds_a_password(cli: Cli) -> None:
     [
         (["--limit", "x"], "'--limit': it should be a valid integer."),
         (["--limit", "-3"], "'--limit': it should be greater than or equal to 0."),
-        (["--sort", "foo"], "'--sort': 'foo' is not one of 'created', 'updated', 'title'."),
+        (
+            ["--sort", "foo"],
+            "'--sort': 'foo' is not one of 'created', 'updated', 'title', 'due', 'priority', "
+            "'project', 'urgency'.",
+        ),
     ],
     ids=["no number", "too small", "no choice"],
 )
