@@ -99,32 +99,14 @@ end
 $$
 """
 
-LOCK = """
-do $$
-declare
-    tries integer := 0;
-begin
-    loop
-        begin
-            -- Who waits for this lock makes all others wait: give up soon, and try again.
-            set local lock_timeout = '100ms';
-            lock table tasks, tasks_archive in access exclusive mode;
-            exit;
-        exception
-            when lock_not_available then
-                tries := tries + 1;
-                if tries = 300 then
-                    raise;
-                end if;
-                perform pg_sleep(0.1);
-        end;
-    end loop;
-end
-$$
-"""
+LOCK = [
+    # Who waits for this lock makes all others wait. So it gives up soon; the upgrade tries again.
+    "set local lock_timeout = '100ms'",
+    "lock table tasks, tasks_archive in access exclusive mode",
+]
 
 PREPARE = [
-    LOCK,
+    *LOCK,
     "alter table tasks "
     + ", ".join(
         [f"add column if not exists {name} {kind}" for name, kind in COLUMNS.items()]
@@ -154,7 +136,7 @@ PENDING_BEFORE = f"(user_id, number) {IS_PENDING}"
 PENDING_NOW = f"(user_id, number) include (due_on, wait_on, priority, project, tags) {IS_PENDING}"
 
 DOWNGRADE = [
-    LOCK,
+    *LOCK,
     "drop trigger tasks_sort_tags on tasks",
     "drop function todo_auth.sort_task_tags()",
     *(
@@ -167,7 +149,7 @@ DOWNGRADE = [
 def upgrade() -> None:
     for statement in PREPARE:
         op.execute(statement)
-    with autocommit():
+    with autocommit(), patiently():
         for name in CHECKS:
             op.execute(f"alter table tasks validate constraint {name}")
     create_index(DUE, "tasks", f"(user_id, due_on, number) {IS_PENDING} and due_on is not null")
@@ -175,6 +157,9 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    # If somebody holds a lock, nothing is changed yet.
+    for statement in LOCK:
+        op.execute(statement)
     replace_index(PENDING, "tasks", PENDING_BEFORE)
     drop_index(DUE)
     for statement in DOWNGRADE:
@@ -200,8 +185,7 @@ def autocommit() -> Iterator[None]:
     try:
         with op.get_context().autocommit_block():
             try:
-                with _patiently():
-                    yield
+                yield
             except sa.exc.DBAPIError as error:
                 lost = error
                 raise
@@ -212,10 +196,11 @@ def autocommit() -> Iterator[None]:
 
 
 @contextmanager
-def _patiently() -> Iterator[None]:
+def patiently() -> Iterator[None]:
     """Wait for locks without a limit: no reader or writer waits behind these statements.
 
-    With a limit, a build that waits for an old transaction would have to start again.
+    With a limit, a build that waits for an old transaction would have to start again. To drop an
+    index needs no patience, as it goes on where it stopped.
     """
     is_online = not op.get_context().as_sql
     if is_online:
@@ -234,7 +219,7 @@ _IS_VALID = sa.text(
 # one, as an interrupted build leaves it, is dropped and built anew.
 def create_index(name: str, table: str, definition: str) -> None:
     """Build an index if it is missing or invalid. `definition` is what follows the table's name."""
-    with autocommit():
+    with autocommit(), patiently():
         if not op.get_context().as_sql and _is_invalid(name):
             op.execute(f"drop index concurrently public.{name}")
         op.execute(f"create index concurrently if not exists {name} on {table} {definition}")

@@ -10,7 +10,9 @@ import psycopg
 import pytest
 
 from tests.migrations.test_upgrade_beside_writers import scalar, wait_for_the_build
+from tests.support.catalog import catalog_of
 from todo_cli.admin import migrate
+from todo_cli.errors import TodoError
 
 PENDING = "ix_tasks_user_id_number_pending"
 DEFINITION = f"select pg_get_indexdef('{PENDING}'::regclass)"
@@ -102,3 +104,18 @@ def test_a_downgrade_counts_what_is_lost(
     connection.execute("update tasks set priority = 1 where number = 3")
     (loss,) = migrate.losses(empty_database_url, "0013")
     assert (loss.revision, loss.count) == ("0014", 3)
+
+
+@pytest.mark.parametrize("at", ["0013", "0014"])
+def test_a_locked_table_is_given_up_before_anything_is_changed(
+    empty_database_url: str, connection: psycopg.Connection[Any], at: str
+) -> None:
+    migrate.upgrade(empty_database_url, at)
+    before = catalog_of(connection)
+    change = migrate.upgrade if at == "0013" else migrate.downgrade
+    with psycopg.connect(empty_database_url) as reader:
+        reader.execute("lock table tasks in access share mode")
+        with pytest.raises(TodoError, match="holds a lock"):
+            change(empty_database_url, "0014" if at == "0013" else "0013", timeout_seconds=2)
+        assert catalog_of(connection) == before
+    change(empty_database_url, "0014" if at == "0013" else "0013")
