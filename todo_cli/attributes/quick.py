@@ -162,11 +162,13 @@ class _Line:
             return False
         for count in range(self._longest(), 0, -1):
             words = self.words[-count:]
-            if not tail.is_clearly_a_date(words):
-                continue
             text = _without_due(" ".join(words))
-            if not _is_date_to_come(text, self.reader):
+            reading = _reading(text, self.reader)
+            if reading is None:
                 continue
+            # A shorter one would be a part of it.
+            if not tail.is_clearly_a_date(words) or not _is_day_to_come(reading):
+                return False
             if self._is_part_of_title(count):
                 return False
             self.due = self.reader.due(text)
@@ -244,7 +246,7 @@ class _Line:
             if reading.repeat is not None:
                 is_word = count == 1  # such as `daily`
                 return None if is_word else f"{text!r} stays in the title: tasks cannot repeat yet."
-            if reading.is_past or reading.is_someday:
+            if not _is_day_to_come(reading):
                 return None
             return f"{text!r} stays in the title. For the day that it is due: due:{text}"
         return None
@@ -274,6 +276,5 @@ def _reading(text: str, reader: Reader) -> dates.Reading | None:
     return reading if reading.day is not None else None
 
 
-def _is_date_to_come(text: str, reader: Reader) -> bool:
-    reading = _reading(text, reader)
-    return reading is not None and not (reading.repeat or reading.is_past or reading.is_someday)
+def _is_day_to_come(reading: dates.Reading) -> bool:
+    return not (reading.repeat or reading.is_past or reading.is_someday)

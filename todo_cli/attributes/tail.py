@@ -11,9 +11,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from todo_cli.dates import spelling
 from todo_cli.dates.words import (
     HOLIDAYS,
     MONTHS,
+    NAMED_DAYS,
+    ORDINAL_WORDS,
     WEEKDAYS,
 )
 
@@ -44,7 +47,7 @@ _NTH = r"\d{1,2}(?:st|nd|rd|th)?\.?"
 _DATE = (
     rf"(?:(?:the )?{_NTH} (?:of )?{_MONTH}(?:,? \d{{4}})?"
     rf"|{_MONTH} (?:the )?\d{{1,2}}(?:st|nd|rd|th)?(?:,? \d{{4}})?"
-    r"|\d{4}-\d{2}-\d{2}|\d{4}/\d{2}/\d{2}|\d{1,2}\.\d{1,2}\.\d{4}|\d{1,2}/\d{1,2}/\d{4})"
+    r"|\d{4}-\d{2}-\d{2}(?:t\d{2}:\d{2})?|\d{4}/\d{2}/\d{2}|\d{1,2}\.\d{1,2}\.\d{4}|\d{1,2}/\d{1,2}/\d{4})"
 )
 _AM_PM = r"\d{1,2}(?:[:.]\d{2})? ?(?:am|pm|a\.m\.?|p\.m\.?)"
 _CLOCK = r"(?:[01]\d|2[0-3]|9):\d{2}"
@@ -58,13 +61,23 @@ _PART_AND_TIME = (
     rf"(?:(?:,? (?:morning|afternoon|evening|night))(?:,? (?:{_CLEAR_TIME}|{_HOUR}))?|,? {_TIME})?"
 )
 _PERIOD = r"(?:week|weekend|month|quarter|year)"
+_OF_PERIOD = rf"of (?:(?:the |this |next )?{_PERIOD}|{_MONTH}(?: \d{{4}})?)"
+_ORDINAL = rf"(?:last|{_any([*list(ORDINAL_WORDS)[:4]])}|[1-5](?:st|nd|rd|th))"
 _DAY = (
     rf"(?:{_CLEAR_DAY}|(?:the )?day after tomorrow|{_CLEAR_WEEKDAY}"
-    rf"|(?:this|next|coming|this coming) {_WEEKDAY}|{_WEEKDAY},? {_DATE}|{_DATE}"
-    rf"|{_WEEKDAY} (?:next week|in {_NUMBER_WORD} weeks?)|in (?!an? min){_NUMBER_WORD} {_UNIT}"
-    rf"|(?:this|next) {_PERIOD}|end of (?:the )?(?:day|(?:this |next )?{_PERIOD})|eo[dwmqy])"
+    rf"|(?:this|next|coming|this coming|upcoming) {_WEEKDAY}|{_WEEKDAY},? {_DATE}|{_DATE}"
+    rf"|{_WEEKDAY} (?:next week|in {_NUMBER_WORD} weeks?)|next week,? (?:on )?{_WEEKDAY}"
+    rf"|{_WEEKDAY} the \d{{1,2}}(?:st|nd|rd|th)"
+    rf"|in (?!an? min)(?:{_NUMBER_WORD}|half an?) {_UNIT}(?:'s?)?(?: time)?"
+    rf"|{_NUMBER_WORD} {_UNIT} from (?:now|today|tomorrow|{_WEEKDAY})"
+    rf"|(?:this|next) {_PERIOD}|next (?:workday|(?:business|working) day|{_MONTH})"
+    rf"|(?:the )?{_ORDINAL} (?:{_WEEKDAY}|(?:work|business |working )?day) {_OF_PERIOD}"
+    rf"|{_NTH} of (?:this|next) month"
+    rf"|(?:the )?(?:end|beginning|start) {_OF_PERIOD}|end of (?:the )?day"
+    rf"|eo[dwmqy]|(?:eod|end of day),? (?:today|tomorrow|{_WEEKDAY})"
+    rf"|(?:today|tomorrow|{_WEEKDAY}),? (?:eod|end of day))"
 )
-_RISKY_DAY = rf"(?:{_WEEKDAY}|the \d{{1,2}}(?:st|nd|rd|th))"
+_RISKY_DAY = rf"(?:{_WEEKDAY}|the \d{{1,2}}(?:st|nd|rd|th)|\d{{1,2}}\.\d{{1,2}}\.)"
 """Days that are taken with a preposition or a time only."""
 _DUE_DAY = rf"(?:{_DAY}|{_RISKY_DAY}|{_MONTH}|{_any(list(HOLIDAYS))}|easter|(?:the )?weekend|today)"
 """Days that are taken after `by` or `due`."""
@@ -82,12 +95,13 @@ _PHRASE = re.compile(
 )
 
 _LINKS = _words(
-    "a about after an and another any are as at because been before being between both but by "
-    "called coming during each early else entitled every except following for from his i if into "
-    "is its last late later like many mid more my named near next no nor not of on only onto or "
-    "other our over past per plus previous re regarding same since so some than that the their "
-    "these this those through till titled to towards under until upon versus via vs was were what "
-    "when where which while who whole whose why with within without your"
+    "a about after an and another any are around as at because been before beginning being "
+    "between both but by called coming during each early else entitled every except following for "
+    "from his i if into is its last late later like many mid more my named near next no nor not "
+    "of on only onto or other our over past per plus previous re regarding same since so some "
+    "starting than that the their these this those through till titled to towards under until "
+    "upon versus via vs was were what when where which while who whole whose why with within "
+    "without your"
 )
 """Words that need what follows them: `Slides for monday`, `The world of tomorrow`."""
 _NOUN_LINKS = _words("a about an and as between by for from my of or our that the this to your")
@@ -111,8 +125,13 @@ _DATE_WORDS = _words(
     "ago hence tonight noon midnight christmas xmas morning afternoon evening am pm today tomorrow "
     "cob eob eod eow eom eoq eoy due: wait:"
 ) | frozenset(WEEKDAYS)
-_DATE_FORM = re.compile(r"\d+(?:st|nd|rd|th)|\d+[./:-]\d.*|\d+(?:am|pm)", re.ASCII)
+_DAYS = frozenset((*WEEKDAYS, *MONTHS, *NAMED_DAYS))
+_LENGTHS = _words("fortnight week weeks days months years hours minutes")
+_VAGUE = re.compile(r"(?:.* )?(?:(?:every!?|each)(?: .*)?|(?:some|any|one) day|end of business)")
+"""The beginning of a repeat, or of another phrase that is no day."""
+_DATE_FORM = re.compile(r"\d+(?:st|nd|rd|th)|\d+[./:-]\d.*|\d+(?:am|pm)|0\d{3}", re.ASCII)
 _DAY_AND_MONTH = re.compile(rf"\d\S* {_MONTH}", re.ASCII)
+_DASHES = frozenset("-\u2013\u2014/&+")
 _PUNCTUATION = ",;:()'\"“”’"
 
 
@@ -127,12 +146,12 @@ def belongs_to(before: Sequence[str], first: str) -> bool:
     It then depends on them, is part of a name, or is the rest of a longer date that was not
     understood as a whole.
     """
+    if before[-1] in _DASHES and len(before) > 1:
+        return _is_of_date(before[-2]) or belongs_to(before[:-1], first)
     first = first.lower()
     last = before[-1].lower()
     word = last.strip(_PUNCTUATION)
-    if last in _DATE_WORDS or word in _DATE_WORDS or _DATE_FORM.fullmatch(word):
-        return True
-    if word in MONTHS and (first[0] in "0123456789@" or first == "at" or _ends_in_date(before)):
+    if _is_of_date(last) or _is_rest(word, first) or _ends_in_date(before):
         return True
     if last[-1] in ",;:":
         return False
@@ -145,8 +164,27 @@ def belongs_to(before: Sequence[str], first: str) -> bool:
     )
 
 
+def _is_of_date(word: str) -> bool:
+    plain = word.lower().strip(_PUNCTUATION)
+    return not {word.lower(), plain}.isdisjoint(_DATE_WORDS) or bool(_DATE_FORM.fullmatch(plain))
+
+
+def _is_rest(word: str, first: str) -> bool:
+    """Whether a date that begins with `first` may be the rest of one that the word is part of."""
+    if first[0] in "0123456789@" or first in ("at", "noon", "midnight"):
+        return word in spelling.VOCABULARY or spelling.nearest(word) in _DAYS
+    if word.isdigit():
+        return first in MONTHS
+    if word in ORDINAL_WORDS:
+        return first in WEEKDAYS
+    return word in _LENGTHS or (first in WEEKDAYS and spelling.nearest(word) == "next")
+
+
 def _ends_in_date(words: Sequence[str]) -> bool:
-    return _DAY_AND_MONTH.fullmatch(" ".join(words[-2:]).lower()) is not None
+    return bool(
+        _DAY_AND_MONTH.fullmatch(" ".join(words[-2:]).lower())
+        or _VAGUE.fullmatch(" ".join(words[-4:]).lower())
+    )
 
 
 def is_linked(word: str) -> bool:
