@@ -17,7 +17,9 @@ from todo_cli.app import command_tree
 from todo_cli.commands import completion
 from todo_cli.commands.completion import SEPARATOR, split_line
 from todo_cli.context import Invocation, Run
+from todo_cli.tasks.repository import TaskRepository
 from todo_cli.tasks.statements import MAX_SUGGESTIONS
+from todo_cli.values import TaskDraft
 
 LISTS, INSERTS, CYCLES = "63", "9", "37"
 """Bash's COMP_TYPE: the second Tab, the first one, and `menu-complete`."""
@@ -199,6 +201,36 @@ def test_a_tab_is_one_statement(cli: Cli, postgres: Postgres, database_url: str)
             _, *lines = complete(cli, "fish", f"todo done 2 {typed}", environ=environ)
             assert len(lines) == MAX_SUGGESTIONS
             assert proxy.stats.round_trips == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "word", "round_trips"),
+    [
+        ("todo list @h", "@home", 1),
+        ("todo list tag:a,h", "tag:a,home", 1),
+        ("todo list project:h", "project:house", 1),
+        ("todo add x --tag h", "home", 1),
+        ("todo add x --project h", "house", 1),
+        ("todo edit 1 --no-tag h", "home", 1),
+        ("todo list due:tom", "due:tomorrow", 0),
+        ("todo add x --wait some", "someday", 0),
+        ("todo add x --priority h", "high", 0),
+    ],
+)
+def test_a_tab_for_what_tasks_say_is_one_statement_at_most(
+    cli: Cli,
+    tasks: TaskRepository,
+    postgres: Postgres,
+    database_url: str,
+    line: str,
+    word: str,
+    round_trips: int,
+) -> None:
+    tasks.add([TaskDraft("one", tags=["home"], project="house"), TaskDraft("two", tags=["other"])])
+    with WireProxy(upstream=UnixUpstream(postgres.socket_dir)) as proxy:
+        environ = {"TODO_DATABASE_URL": through(proxy, database_url)}
+        _, offered = complete(cli, "fish", line, environ=environ)
+    assert (offered.split("\t")[0], proxy.stats.round_trips) == (word, round_trips)
 
 
 @pytest.mark.parametrize(("timeout", "expected_seconds"), [("", 0.5), ("20", 0.5), ("0.2", 0.2)])

@@ -73,7 +73,9 @@ def test_titles_are_shown_and_never_run(
 def test_everything_else_is_completed_too(
     shell_home: ShellHome, tasks: TaskRepository, shell: str
 ) -> None:
-    tasks.add([TaskDraft("Buy milk"), TaskDraft("Sell; milk")])
+    tasks.add(
+        [TaskDraft("Buy milk", project="house.garden"), TaskDraft("Sell; milk", tags=["home"])]
+    )
     for name in ("a; touch b1", "other"):
         (shell_home.folder / name).touch()
     shell_home.install(shell)
@@ -84,6 +86,14 @@ def test_everything_else_is_completed_too(
             "todo list --lim": ["list", "--limit"],
             "todo list --sort ti": ["list", "--sort", "title"],
             "todo list --sort=ti": ["list", "--sort=title"],
+            "todo list @ho": ["list", "@home"],
+            "todo list due:tom": ["list", "due:tomorrow"],
+            "todo list project:hou": ["list", "project:house.garden"],
+            "todo list is:done,over": ["list", "is:done,overdue"],
+            "todo add x --tag ho": ["add", "x", "--tag", "home"],
+            "todo add x -P hou": ["add", "x", "-P", "house.garden"],
+            "todo add x --due tom": ["add", "x", "--due", "tomorrow"],
+            "todo edit 1 --priority h": ["edit", "1", "--priority", "high"],
             "todo done 2 ": ["done", "2", "1"],
             "todo show sell": ["show", "2"],
             "todo db backup a": ["db", "backup", "a; touch b1"],

@@ -11,6 +11,12 @@ from typer.core import TyperCommand, TyperGroup
 
 from todo_cli.commands.click import get_current_context
 from todo_cli.commands.completion import complete_refs
+from todo_cli.commands.suggestions import (
+    complete_day,
+    complete_priority,
+    complete_project,
+    complete_tag,
+)
 from todo_cli.context import Run
 from todo_cli.errors import ClosedPipe, InvalidInput
 from todo_cli.render import terminal_width
@@ -66,6 +72,7 @@ Due = Annotated[
         "--due",
         "-D",
         metavar="WHEN",
+        autocompletion=complete_day,
         help='When it is due: tomorrow, "fri 5pm", 2026-12-24; none.',
         show_default=False,
     ),
@@ -76,6 +83,7 @@ Wait = Annotated[
         "--wait",
         "-W",
         metavar="WHEN",
+        autocompletion=complete_day,
         help="Hide it from the lists until this day: mon, someday; none.",
         show_default=False,
     ),
@@ -86,6 +94,7 @@ PriorityWord = Annotated[
         "--priority",
         "-p",
         metavar="PRIORITY",
+        autocompletion=complete_priority,
         help="high, medium or low (h, m, l, 1, 2, 3); none.",
         show_default=False,
     ),
@@ -93,13 +102,23 @@ PriorityWord = Annotated[
 Tags = Annotated[
     list[str],
     typer.Option(
-        "--tag", "-t", metavar="NAME", help="Add a tag; may be given again.", show_default=False
+        "--tag",
+        "-t",
+        metavar="NAME",
+        autocompletion=complete_tag,
+        help="Add a tag; may be given again.",
+        show_default=False,
     ),
 ]
 Project = Annotated[
     str | None,
     typer.Option(
-        "--project", "-P", metavar="PATH", help="Project: house.garden; none.", show_default=False
+        "--project",
+        "-P",
+        metavar="PATH",
+        autocompletion=complete_project,
+        help="Project: house.garden; none.",
+        show_default=False,
     ),
 ]
 

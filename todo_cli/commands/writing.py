@@ -21,6 +21,7 @@ from todo_cli.commands.options import (
     Wait,
     current_run,
 )
+from todo_cli.commands.suggestions import complete_tag
 from todo_cli.commands.tasks import show_changed
 from todo_cli.errors import InvalidDraft, InvalidInput
 from todo_cli.values import NOT_GIVEN, TaskDraft
@@ -164,7 +165,13 @@ def edit(
     tags: Tags = [],  # noqa: B006 - Typer copies it
     removed_tags: Annotated[
         list[str],
-        typer.Option("--no-tag", metavar="NAME", help="Remove a tag.", show_default=False),
+        typer.Option(
+            "--no-tag",
+            metavar="NAME",
+            autocompletion=complete_tag,
+            help="Remove a tag.",
+            show_default=False,
+        ),
     ] = [],  # noqa: B006 - Typer copies it
     project: Project = None,
 ) -> None:
