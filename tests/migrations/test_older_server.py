@@ -6,6 +6,7 @@ import datetime
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import psycopg
 import pytest
@@ -15,15 +16,16 @@ from tests.migrations.test_revisions import REVISIONS
 from tests.support import older, server
 from tests.support.catalog import catalog_of
 from tests.support.people import sign_up
-from tests.support.viewers import VIEWER
+from tests.support.viewers import TODAY, VIEWER
 from todo_cli.admin import migrate
 from todo_cli.admin.health import examine
 from todo_cli.database.session import IN_INDEX_ORDER, Database
 from todo_cli.documents import compact_json, task_document, task_record
 from todo_cli.errors import TaskNotFound
+from todo_cli.filters import days_reader, parse_text
 from todo_cli.tasks import repository
 from todo_cli.tasks.repository import TaskRepository
-from todo_cli.values import SortKey, TaskDraft, TaskQuery, TaskRef
+from todo_cli.values import Due, SortKey, TaskDraft, TaskQuery, TaskRef
 
 
 @pytest.fixture(scope="session")
@@ -205,3 +207,20 @@ def test_lists_are_written_alike(
     assert documents == "\n".join(compact_json(task_document(task)) for task in read)
     records = "\n".join(page for page in tasks.records(query) if page)
     assert records == "\n".join(task_record(task) for task in read)
+
+
+def test_every_term_of_a_filter_is_understood(
+    older_url: str, open_database: Callable[..., Database]
+) -> None:
+    migrate.upgrade(older_url)
+    tasks = TaskRepository(open_database(older_url, sign_up(older_url, "filter").token))
+    tasks.add([TaskDraft("Milk", tags=["home"], project="house.garden", due=Due(TODAY))])
+    filters = [
+        "due:today not created:1900 not changed:1900 not wait:today number:1..3 title:milk @HOME",
+        "project:house (tag:none or has:due) is:overdue,pending not priority:high not done:today",
+    ]
+    for text in filters:
+        query = TaskQuery(filter=parse_text(text, days_reader(VIEWER.now)), viewer=VIEWER, limit=5)
+        for sort in SortKey:
+            found = tasks.page(replace(query, sort=sort), with_total=True)
+            assert ([task.title for task in found.tasks], found.total) == (["Milk"], 1)

@@ -327,7 +327,7 @@ def test_any_words_are_a_filter_or_refused(typed: list[str]) -> None:
 @given(ANYTHING)
 def test_any_string_is_a_filter_or_refused(typed: str) -> None:
     with contextlib.suppress(InvalidInput):
-        assert list(terms_of(parse_text(typed, read_days)))
+        assert list(terms_of(parse_text(typed, days_reader(VIEWER.now))))
 
 
 @pytest.mark.parametrize("piece", ['"', '\\"', "(", ")", "not ", 'a:"', "@", ":", "due:..", "a,b,"])
