@@ -8,6 +8,7 @@ are hardly anything but a date are taken, and none that the word before it makes
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Sequence
 
@@ -81,7 +82,7 @@ _RISKY_DAY = rf"(?:{_WEEKDAY}|the \d{{1,2}}(?:st|nd|rd|th)|\d{{1,2}}\.\d{{1,2}}\
 """Days that are taken with a preposition or a time only."""
 _DUE_DAY = rf"(?:{_DAY}|{_RISKY_DAY}|{_MONTH}|{_any(list(HOLIDAYS))}|easter|(?:the )?weekend|today)"
 """Days that are taken after `by` or `due`."""
-_PHRASE = re.compile(
+_PHRASE = (
     rf"(?:on )?{_DAY}{_PART_AND_TIME}"
     rf"|on {_RISKY_DAY}{_PART_AND_TIME}"
     rf"|(?:by|due|due on|due by) {_DUE_DAY}{_PART_AND_TIME}"
@@ -90,8 +91,7 @@ _PHRASE = re.compile(
     rf"|{_TIME},? (?:on )?(?:{_DAY}|{_RISKY_DAY})"
     rf"|(?:tonight|this (?:morning|afternoon|evening))(?:,? (?:{_CLEAR_TIME}|{_HOUR}))?"
     rf"|(?:at |by |@ ?|due |due at )(?:{_AM_PM}|{_CLOCK}|noon|midnight)"
-    rf"|{_AM_PM}",
-    re.ASCII,
+    rf"|{_AM_PM}"
 )
 
 _LINKS = _words(
@@ -135,9 +135,15 @@ _DASHES = frozenset("-\u2013\u2014/&+")
 _PUNCTUATION = ",;:()'\"“”’"
 
 
+@functools.cache
+def _phrase() -> re.Pattern[str]:
+    """Compiled when a line is first read: it takes as long as Python takes to start."""
+    return re.compile(_PHRASE, re.ASCII)
+
+
 def is_clearly_a_date(words: Sequence[str]) -> bool:
     """Whether words at the end of a line have a form that is hardly anything but a date."""
-    return _PHRASE.fullmatch(" ".join(words).lower().replace("’", "'")) is not None
+    return _phrase().fullmatch(" ".join(words).lower().replace("’", "'")) is not None
 
 
 def belongs_to(before: Sequence[str], first: str) -> bool:

@@ -50,6 +50,18 @@ def complete_project(ctx: typer.Context, incomplete: str) -> Iterator[Suggestion
     return _counted(workspace_of(ctx).tasks.frequent_projects(incomplete))
 
 
+def complete_attribute(ctx: typer.Context, incomplete: str) -> Iterator[Suggestion]:
+    """The values of an attribute in one line: `@h` or `project:ho`. Other words are a title's."""
+    from todo_cli.filters import FIELDS, Field
+
+    field = FIELDS.get(incomplete.partition(":")[0].lower()) if ":" in incomplete else None
+    attributes = (Field.DUE, Field.WAIT, Field.PRIORITY, Field.PROJECT, Field.TAG)
+    if incomplete.startswith("@") or field in attributes:
+        for word, about in complete_filter(ctx, incomplete):
+            if not word.endswith((":none", ":any")):
+                yield word, about
+
+
 def complete_filter(ctx: typer.Context, incomplete: str) -> Iterator[Suggestion]:
     """The terms of a filter: fields first, and the values of the one that is typed or meant."""
     from todo_cli.filters import Field

@@ -21,7 +21,7 @@ from todo_cli.commands.options import (
     Wait,
     current_run,
 )
-from todo_cli.commands.suggestions import complete_tag
+from todo_cli.commands.suggestions import complete_attribute, complete_tag
 from todo_cli.commands.tasks import show_changed
 from todo_cli.errors import InvalidDraft, InvalidInput
 from todo_cli.values import NOT_GIVEN, TaskDraft
@@ -94,7 +94,12 @@ def _hint_at_split_date(run: Run, option: str, text: str | None, title: Sequence
 def q(
     ctx: typer.Context,
     words: Annotated[
-        list[str], typer.Argument(metavar="WORD...", help="The title, then its attributes.")
+        list[str],
+        typer.Argument(
+            metavar="WORD...",
+            autocompletion=complete_attribute,
+            help="The title, then its attributes.",
+        ),
     ],
     dry_run: Annotated[
         bool, typer.Option("--dry-run", "-n", help="Show what is understood, and do nothing.")
