@@ -215,6 +215,9 @@ def test_a_tab_is_one_statement(cli: Cli, postgres: Postgres, database_url: str)
         ("todo list due:tom", "due:tomorrow", 0),
         ("todo add x --wait some", "someday", 0),
         ("todo add x --priority h", "high", 0),
+        ("todo q x @ho", "@home", 1),
+        ("todo q x project:ho", "project:house", 1),
+        ("todo q x due:tom", "due:tomorrow", 0),
     ],
 )
 def test_a_tab_for_what_tasks_say_is_one_statement_at_most(
@@ -253,31 +256,3 @@ def test_a_database_that_never_answers_is_not_waited_for_long(
         run.close()
     assert (code, out.getvalue(), err.getvalue()) == (0, "", "")
     assert run.workspace.timeout_seconds == expected_seconds
-
-
-@pytest.mark.parametrize(
-    ("line", "words"),
-    [
-        ("todo add Call -t ho", ["home"]),
-        ("todo edit 1 --tag=ho", ["--tag=home"]),
-        ("todo edit 1 --no-tag ho", ["home"]),
-        ("todo add Call -P ho", ["house.garden"]),
-        ("todo add Call --priority h", ["high"]),
-        ("todo add Call -D tom", ["tomorrow"]),
-        ("todo add Call -W some", ["someday"]),
-        ("todo q Call Ann @ho", ["@home"]),
-        ("todo q Call Ann project:ho", ["project:house.garden"]),
-        ("todo q Call Ann priority:h", ["priority:high"]),
-        ("todo q Call Ann ho", []),
-    ],
-)
-def test_the_options_of_attributes_are_completed_in_one_round_trip(
-    cli: Cli, postgres: Postgres, database_url: str, line: str, words: list[str]
-) -> None:
-    cli("add", "-q", "Weed", "-t", "home", "-P", "house.garden")
-    with WireProxy(upstream=UnixUpstream(postgres.socket_dir)) as proxy:
-        environ = {"TODO_DATABASE_URL": through(proxy, database_url)}
-        answer = complete(cli, "fish", line, environ=environ)
-        assert proxy.stats.round_trips <= 1
-    assert answer == ["words", *answer[1:]]
-    assert [each.partition("\t")[0] for each in answer[1:]] == words

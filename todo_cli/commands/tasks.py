@@ -78,7 +78,10 @@ def list_(
             help="Show the page after this task.",
         ),
     ] = None,
-    sort: Annotated[SortKey, typer.Option(help="Sort by this.")] = SortKey.CREATED,
+    sort: Annotated[
+        SortKey,
+        typer.Option(metavar="KEY", help=f"Sort by one of: {', '.join(SortKey)}."),
+    ] = SortKey.CREATED,
     reverse: Annotated[bool, typer.Option("--reverse", help="Reverse the order.")] = False,
     jsonl: Annotated[bool, typer.Option("--jsonl", help="Print one JSON object per line.")] = False,
 ) -> None:
