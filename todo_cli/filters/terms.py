@@ -38,7 +38,7 @@ from todo_cli.filters.vocabulary import (
     State,
 )
 from todo_cli.filters.words import Piece, Word, shown
-from todo_cli.values import MAX_BIGINT, Filter
+from todo_cli.values import MAX_BIGINT, Filter, clean_project, clean_tags
 
 ReadDays = Callable[[str], Span[date]]
 """Reads the first and last day of what is said in words: a day, or all of a week or a month.
@@ -54,8 +54,6 @@ _FIELD = re.compile(r"([^\W\d_][\w-]*):")
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE | re.ASCII)
 _NUMBER = re.compile(r"[0-9]+", re.ASCII)
 _NUMBER_RANGE = re.compile(r"([0-9]+)-([0-9]+)", re.ASCII)
-_MAX_TAG_LENGTH = 50
-_MAX_PROJECT_LENGTH = 200
 
 _MAY_BE_MISSING: Mapping[Field, Filter] = {
     Field.DUE: Has(Part.DUE),
@@ -209,9 +207,12 @@ def _nearest(name: str, known: Mapping[str, object]) -> str | None:
 
 
 def _clean_tag(word: Word, name: str) -> str:
-    if not 0 < len(name) <= _MAX_TAG_LENGTH or any(character.isspace() for character in name):
-        raise word.error(f"A tag has 1 to {_MAX_TAG_LENGTH} characters and no white space.")
-    return name
+    """The tag, if a task can have it."""
+    try:
+        (tag,) = clean_tags([name])
+    except InvalidInput as error:
+        raise word.error(error.message, reason="unknown_value", hint=error.hint) from error
+    return tag
 
 
 class _Term:
@@ -279,12 +280,10 @@ class _Term:
 
     def _project(self, item: Piece) -> str:
         path = self._text(item)
-        if len(path) > _MAX_PROJECT_LENGTH or not all(part.strip() for part in path.split(".")):
-            raise self._error(
-                f"A project has 1 to {_MAX_PROJECT_LENGTH} characters, and no empty part.",
-                reason="unknown_value",
-            )
-        return path
+        try:
+            return clean_project(path)
+        except InvalidInput as error:
+            raise self._error(error.message, reason="unknown_value", hint=error.hint) from error
 
     def _numbers(self, item: Piece) -> Span[int]:
         if match := _NUMBER_RANGE.fullmatch(item.raw):
