@@ -26,6 +26,7 @@ from todo_cli.values import (
     NOT_GIVEN,
     SOMEDAY,
     Due,
+    GroupCount,
     Priority,
     SortKey,
     Stats,
@@ -35,6 +36,8 @@ from todo_cli.values import (
     TaskQuery,
     TaskRef,
     TaskState,
+    View,
+    Viewer,
 )
 from todo_cli.workspace import Callbacks, Login, Workspace
 
@@ -48,6 +51,7 @@ __all__ = [
     "Callbacks",
     "ChangedTasks",
     "Due",
+    "GroupCount",
     "InvalidDraft",
     "InvalidInput",
     "Login",
@@ -64,6 +68,8 @@ __all__ = [
     "TaskRepository",
     "TaskState",
     "TodoError",
+    "View",
+    "Viewer",
     "Workspace",
     "open_workspace",
     "session_document",

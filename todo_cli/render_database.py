@@ -8,15 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from todo_cli.documents import field, rfc3339
-from todo_cli.render import (
-    COLUMN_GAP,
-    Renderer,
-    in_words,
-    make_console,
-    plain_table,
-    plain_text,
-    relative_time,
-)
+from todo_cli.render import Renderer
+from todo_cli.render.terminal import COLUMN_GAP, make_console, plain_table, plain_text
+from todo_cli.render.words import in_words, relative_time
 from todo_cli.values import printable
 
 Progress = Callable[[int, int | None, str], None]

@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import date, datetime, time
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, time, timedelta
 from enum import Enum, IntEnum, StrEnum
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -33,6 +34,8 @@ SOMEDAY = date(9999, 12, 31)
 RESERVED_NAMES = frozenset({"none", "any"})
 """No tags and no projects: options and filters give these words a meaning."""
 DEFAULT_LIMIT = 50
+DEFAULT_DAYS = 7
+MAX_DAYS = 3650
 MAX_STATS_DAYS = 3650
 MAX_TASKS = 200_000
 """How many tasks one command adds or changes. One statement then takes some seconds, and this
@@ -89,6 +92,28 @@ class Due:
         if task.due_on is None:
             return None
         return cls(task.due_on, task.due_time, task.due_zone)
+
+    def local(self, viewer: Viewer) -> Due:
+        """The same by the viewer's clock, without a zone."""
+        if self.time is None or self.zone in (None, viewer.time_zone):
+            return Due(self.day, self.time)
+        from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+        try:
+            zone = ZoneInfo(self.zone)
+            there = datetime.combine(self.day, self.time, tzinfo=zone)
+            here = there.astimezone(viewer.now.tzinfo)
+        except (ZoneInfoNotFoundError, ValueError, OSError, OverflowError):
+            return Due(self.day, self.time)  # the server knows a zone that this machine does not
+        return Due(here.date(), here.time())
+
+    def is_late(self, viewer: Viewer) -> bool:
+        """Whether it is over. A day without a time lasts until midnight."""
+        local = self.local(viewer)
+        if local.time is None:
+            return local.day < viewer.today
+        at = datetime.combine(local.day, local.time, tzinfo=viewer.now.tzinfo)
+        return at < viewer.now
 
     def cleaned(self) -> Due:
         """The same, with a time of whole seconds.
@@ -354,12 +379,21 @@ class Filter:
     """A condition on tasks, as a tree of values. `todo_cli.filters` has its kinds."""
 
 
+class View(StrEnum):
+    """A list of pending tasks that its name explains: what it holds, and in which order."""
+
+    TODAY = "today"
+    UPCOMING = "upcoming"
+    NEXT = "next"
+
+
 @dataclass(frozen=True)
 class TaskQuery:
     """What to list. `limit` None means all. `after` is the last task of the page before.
 
     A filter narrows the list; it may name other states than pending. With a viewer, pending tasks
     that wait for a later day are left out, unless the filter names them.
+    A view chooses and sorts pending tasks by itself, for a viewer.
 
     Raises:
         InvalidInput: the limit is negative, or not a bigint; there is no viewer for a filter, or
@@ -374,6 +408,11 @@ class TaskQuery:
     after: TaskRef | None = None
     filter: Filter | None = None
     viewer: Viewer | None = None
+    view: View | None = None
+    days: int = DEFAULT_DAYS
+    """How many days the view of upcoming tasks has."""
+    with_terms: bool = False
+    """Whether a table shows of what each urgency in the view of the next tasks is the sum."""
 
     def __post_init__(self) -> None:
         if self.viewer is None and (self.filter or self.sort is SortKey.URGENCY):
@@ -381,8 +420,40 @@ class TaskQuery:
         if self.limit is not None and not 0 <= self.limit <= MAX_BIGINT:
             raise InvalidInput("The limit is negative or too large.", hint="Take 0 or more.")
 
+    @property
+    def has_all_pending(self) -> bool:
+        """Whether it is of all pending tasks, and begins with the first page."""
+        narrowing = (self.view, self.filter, self.search, self.after)
+        return self.state is TaskState.PENDING and not any(narrowing)
+
+    @property
+    def is_by_creation(self) -> bool:
+        """Whether the order is that of the numbers, which an index has."""
+        return self.sort is SortKey.CREATED and self.view is None
+
     def with_limit(self, limit: int) -> TaskQuery:
         return replace(self, limit=limit)
+
+
+@dataclass(frozen=True)
+class DueCounts:
+    """How many of all pending tasks that do not wait are late, due today, and due tomorrow."""
+
+    late: int = 0
+    today: int = 0
+    tomorrow: int = 0
+
+    @classmethod
+    def of(cls, tasks: Iterable[Task], viewer: Viewer) -> DueCounts:
+        """The same of these tasks alone."""
+        today = viewer.today
+        pending = [task for task in tasks if not task.completed]
+        shown = [task for task in pending if task.wait_on is None or task.wait_on <= today]
+        dues = [due for due in map(Due.of, shown) if due is not None]
+        late = [due for due in dues if due.is_late(viewer)]
+        days = Counter(due.local(viewer).day for due in dues if due not in late)
+        tomorrow = today + timedelta(days=1) if today < date.max else today
+        return cls(len(late), days[today], days[tomorrow])
 
 
 @dataclass(frozen=True)
@@ -391,6 +462,20 @@ class TaskPage:
 
     tasks: list[Task]
     total: int | None
+    due: DueCounts | None = None
+    """Where the query has a viewer, and the page does not show them all."""
+    terms: list[dict[str, float]] = field(default_factory=list)
+    """Of what the urgency of each task is the sum, in the view of the next tasks."""
+
+
+@dataclass(frozen=True)
+class GroupCount:
+    """How many tasks a project or a tag has: pending, completed, and late ones of the pending."""
+
+    name: str
+    open: int
+    done: int
+    late: int
 
 
 @dataclass(frozen=True)

@@ -475,7 +475,8 @@ def test_a_wedged_agent_is_given_up_and_ends_when_it_wakes(home: AgentHome) -> N
 
 
 def test_an_upgraded_program_gets_a_new_agent(home: AgentHome, tmp_path: Path) -> None:
-    shutil.copytree(ROOT / "todo_cli", tmp_path / "todo_cli")
+    for folder in ("todo_cli", "migrations"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
     home.settings["PYTHONPATH"] = str(tmp_path)
 
     def lists() -> bool:
@@ -486,7 +487,7 @@ def test_an_upgraded_program_gets_a_new_agent(home: AgentHome, tmp_path: Path) -
     assert lists()
     assert commands(home) == 1
     old = home.pid()
-    with (tmp_path / "todo_cli" / "render.py").open("a") as source:
+    with (tmp_path / "todo_cli" / "values.py").open("a") as source:
         source.write("# changed\n")
     assert lists()
     wait_until(lambda: old not in agents_of(home.data_dir))

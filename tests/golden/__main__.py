@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from tests.golden import FILES, fill, outputs
+from tests.golden import FILES, fill, fill_week, outputs
 from tests.support.people import sign_up
 from todo_cli.admin import migrate
 from todo_cli.database.embedded import EmbeddedServer
@@ -18,11 +18,13 @@ def main() -> None:
     server.start()
     try:
         migrate.upgrade(server.url)
-        person = sign_up(server.url, "golden")
-        fill(server.url, person)
+        people = [sign_up(server.url, name) for name in ("golden", "plain", "busy")]
+        fill(server.url, people[0])
+        fill(server.url, people[1], is_plain=True)
+        fill_week(server.url, people[2])
         shutil.rmtree(FILES, ignore_errors=True)
         FILES.mkdir()
-        for name, content in outputs(server.url, person):
+        for name, content in outputs(server.url, *people):
             (FILES / name).write_bytes(content)
     finally:
         server.stop()

@@ -21,7 +21,7 @@ from todo_cli.database.session import IDENTITY, Database, identity_values
 from todo_cli.filters import days_reader, parse
 from todo_cli.tasks.repository import TaskRepository
 from todo_cli.tasks.statements import MAX_SUGGESTIONS, MAX_TITLES_SEARCHED
-from todo_cli.values import SortKey, TaskChanges, TaskDraft, TaskQuery, TaskRef, TaskState
+from todo_cli.values import SortKey, TaskChanges, TaskDraft, TaskQuery, TaskRef, TaskState, View
 
 USERS = 2_000
 TASKS_EACH = 50
@@ -29,6 +29,7 @@ TASKS_OF_THE_HEAVIEST = 40_000
 PAGE = 50
 PENDING = "ix_tasks_user_id_number_pending"
 DUE = "ix_tasks_user_id_due_on_number"
+KEPT = "ix_tasks_user_id_completed_kept"
 
 FILL = f"""
 insert into users (id, email, name)
@@ -158,6 +159,50 @@ def test_a_filter_reads_an_index_and_few_tasks(
         # For the average user, who has a few tasks, another index may do as well.
         assert user != 1 or index in [scan.get("Index Name") for scan in scans], plan
         assert sum(map(rows_read, scans)) <= MAX_HEAP_ROWS, plan
+
+
+VIEWS: dict[str, tuple[Ask, str, int]] = {
+    "today": (
+        lambda tasks: tasks.page(replace(VIEW, view=View.TODAY), with_total=True),
+        DUE,
+        2_000,
+    ),
+    "upcoming": (
+        lambda tasks: tasks.page(replace(VIEW, view=View.UPCOMING), with_total=True),
+        DUE,
+        2_000,
+    ),
+    "next": (
+        lambda tasks: tasks.page(replace(VIEW, view=View.NEXT), with_total=True),
+        PENDING,
+        17_000,
+    ),
+    "projects": (lambda tasks: tasks.projects(VIEWER), KEPT, TASKS_OF_THE_HEAVIEST),
+    "tags": (lambda tasks: tasks.tags(VIEWER), KEPT, TASKS_OF_THE_HEAVIEST),
+    "a list that counts what is late": (
+        lambda tasks: tasks.page(VIEW, with_total=True),
+        DUE,
+        2_000,
+    ),
+}
+"""Views, with the index that they read, and how many rows of the table at most. Of the heaviest
+user 380 tasks are late, which are read once to be shown and once to be counted. Of all that are
+pending the age is weighed."""
+
+
+@pytest.mark.parametrize("user", [1, 2], ids=["heaviest", "ordinary"])
+@pytest.mark.parametrize("name", VIEWS)
+def test_a_view_reads_an_index_and_few_tasks(
+    large_database: str, open_database: Callable[..., Database], name: str, user: int
+) -> None:
+    ask, index, most = VIEWS[name]
+    token = f"token of user{user}@example.org"
+    ((statement, parameters, options),) = statements_of(open_database(large_database, token), ask)
+    plan = plan_of(large_database, token, statement, parameters, options)
+    scans = [node for node in nodes(plan) if node.get("Relation Name") == "tasks"]
+    assert not any(map(is_scan_of_all_tasks, scans)), plan
+    assert user != 1 or index in [node.get("Index Name") for node in nodes(plan)], plan
+    assert sum(map(rows_read, scans)) <= most, plan
 
 
 def rows_read(scan: dict[str, Any]) -> float:

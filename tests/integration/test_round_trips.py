@@ -50,6 +50,12 @@ def proxy(postgres: Postgres) -> Iterator[WireProxy]:
         (["restore", "1"], ""),
         (["rm", "--permanent", "--yes", "2"], ""),
         (["stats"], ""),
+        (["today"], ""),
+        (["upcoming"], ""),
+        (["upcoming", "--json"], ""),
+        (["next", "--json"], ""),
+        (["projects"], ""),
+        (["tags"], ""),
     ],
     ids=lambda value: " ".join(value[:2]) if isinstance(value, list) else "",
 )
@@ -65,9 +71,10 @@ def test_a_command_is_one_round_trip(
     assert proxy.stats.idle_flushes == 0
 
 
-@pytest.mark.parametrize(
-    "words", [["list"], ["list", "line"], ["show", "1"], ["done", "1"], ["stats"]]
-)
+LISTS = [["list"], ["list", "line"], ["today"], ["upcoming"], ["next", "-v"]]
+
+
+@pytest.mark.parametrize("words", [*LISTS, ["show", "1"], ["done", "1"], ["stats"], ["tags"]])
 def test_a_table_costs_no_more_than_data(
     cli: Cli, proxy: WireProxy, database_url: str, words: list[str]
 ) -> None:

@@ -13,7 +13,7 @@ import typer
 from todo_cli.commands.options import CommandGroup, OwnProcessGroup, current_run
 from todo_cli.context import Run
 from todo_cli.errors import Refused
-from todo_cli.render import relative_time
+from todo_cli.render.words import relative_time
 
 if TYPE_CHECKING:
     from todo_cli.agent.peers import Peer

@@ -84,7 +84,7 @@ class Candidate:
     about: str
 
     def shown(self, columns: int, word_width: int) -> str:
-        from todo_cli.render import cut
+        from todo_cli.render.terminal import cut
 
         return cut(f"{self.word.ljust(word_width)}  {self.about}".rstrip(), columns)
 

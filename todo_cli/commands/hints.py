@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from todo_cli.errors import ExitCode, TodoError
-from todo_cli.values import TaskQuery, TaskState
+from todo_cli.values import TaskQuery, TaskState, View
 
 if TYPE_CHECKING:
     from todo_cli.admin.health import Check
@@ -118,8 +118,18 @@ def hint_of_check(check: Check) -> str | None:
     return "; ".join(filter(None, hints)) or None
 
 
+def counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
 def nothing_found(query: TaskQuery) -> str:
     """The sentence for an empty list."""
+    if query.view is not None:
+        return {
+            View.TODAY: "Nothing is due today.",
+            View.UPCOMING: f"Nothing is due in {counted(query.days, 'day')}.",
+            View.NEXT: "Nothing to do. Add a task with: todo add TITLE",
+        }[query.view]
     if query.after is not None:
         return "No more tasks."
     if query.search or query.filter is not None:

@@ -19,7 +19,7 @@ from todo_cli.commands.suggestions import (
 )
 from todo_cli.context import Run
 from todo_cli.errors import ClosedPipe, InvalidInput
-from todo_cli.render import terminal_width
+from todo_cli.render.terminal import terminal_width
 from todo_cli.values import TaskRef, require_few_enough
 
 HAS_SEPARATOR = "todo_cli.has_separator"

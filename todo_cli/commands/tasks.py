@@ -15,10 +15,12 @@ from todo_cli.values import (
     DEFAULT_LIMIT,
     MAX_LIMIT,
     MAX_STATS_DAYS,
+    DueCounts,
     SortKey,
     TaskQuery,
     TaskRef,
     TaskState,
+    View,
     Viewer,
 )
 
@@ -174,10 +176,27 @@ def _show_page(run: Run, query: TaskQuery) -> None:
     page = run.workspace.tasks.page(query, with_total=True)
     if page.tasks:
         run.render.page(page, query)
-        return
-    from todo_cli.commands.hints import nothing_found
+    else:
+        from todo_cli.commands.hints import nothing_found
 
-    run.render.note(nothing_found(query))
+        run.render.note(nothing_found(query))
+    if page.due is not None and query.viewer is not None:
+        shown = DueCounts.of(page.tasks, query.viewer)
+        if told := not_shown(query, page.due, shown):
+            run.render.note(told)
+
+
+def not_shown(query: TaskQuery, due: DueCounts, shown: DueCounts) -> str | None:
+    """What a person should know of that a page does not show."""
+    if query.view is View.TODAY:
+        return f"{due.tomorrow:,} due tomorrow." if due.tomorrow else None
+    if query.view is View.UPCOMING:
+        return f"{due.late:,} late: todo today" if due.late else None
+    if (due.late, due.today) == (shown.late, shown.today):
+        return None
+    counts = {"late": due.late, "due today": due.today}
+    told = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
+    return f"{told}: todo today"
 
 
 @commands.command()
@@ -190,7 +209,7 @@ def show(ctx: typer.Context, ref: Ref) -> None:
       todo show 12 --json
     """
     run = current_run(ctx)
-    run.render.task(run.workspace.tasks.get([ref])[0])
+    run.render.task(run.workspace.tasks.get([ref])[0], run.viewer())
 
 
 @commands.command()

@@ -41,6 +41,7 @@ MAX_MEMORY_BYTES = 140 * 1024 * 1024
 WARM_MODULES = (
     *("rich.console", "rich.table", "rich.text", "zoneinfo"),
     *("todo_cli.local", "todo_cli.resident.streams", "todo_cli.tasks.repository"),
+    *("todo_cli.render.table", "todo_cli.render.tasks"),
 )
 """What the commands of every day import; the rest is imported when somebody needs it."""
 MEMORY_CHECK_COMMANDS = 64

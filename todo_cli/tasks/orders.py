@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlmodel import col
 
+from todo_cli.tasks import views
 from todo_cli.tasks.urgency import urgency
 from todo_cli.values import Priority, SortKey, TaskQuery
 
@@ -19,6 +20,8 @@ _NEWEST_FIRST = frozenset({SortKey.CREATED, SortKey.UPDATED})
 
 def sort_columns(query: TaskQuery, of: Any) -> list[Any]:
     """The columns to sort by. The number makes the order total, and ascends with creation."""
+    if query.view is not None:
+        return [*views.sort_columns(query, of), col(of.number)]
     return [*_first_columns(query, of), col(of.number)]
 
 
@@ -29,7 +32,7 @@ def order(query: TaskQuery, of: Any) -> list[sa.ColumnElement[Any]]:
 
 def is_descending(query: TaskQuery) -> bool:
     """Newest first, but the other orders from their beginning."""
-    return (query.sort in _NEWEST_FIRST) != query.reverse
+    return (query.view is None and query.sort in _NEWEST_FIRST) != query.reverse
 
 
 def _first_columns(query: TaskQuery, of: Any) -> list[Any]:

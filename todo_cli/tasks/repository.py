@@ -30,11 +30,13 @@ from todo_cli.errors import (
 )
 from todo_cli.ids import uuid7
 from todo_cli.models import Task
-from todo_cli.tasks import references, statements
+from todo_cli.tasks import references, statements, views
+from todo_cli.tasks.urgency import Term
 from todo_cli.values import (
     MAX_STATS_DAYS,
     DayCount,
-    SortKey,
+    DueCounts,
+    GroupCount,
     Stats,
     TaskChanges,
     TaskDraft,
@@ -42,6 +44,7 @@ from todo_cli.values import (
     TaskQuery,
     TaskRef,
     TaskState,
+    Viewer,
     require_few_enough,
 )
 
@@ -153,13 +156,13 @@ class TaskRepository:
         return self._texts(query, record_column)
 
     def _texts(self, query: TaskQuery, write: statements.TaskWriter) -> Iterator[str]:
-        size = PAGE_TASKS if query.sort is SortKey.CREATED else SORTED_PAGE_TASKS
+        size = PAGE_TASKS if query.is_by_creation else SORTED_PAGE_TASKS
         page = self._read_texts(statements.texts(query, size, write), size)
         self._require_start(query, page.numbers)
         yield page.text
         if page.is_last:
             return
-        if query.sort is SortKey.CREATED:
+        if query.is_by_creation:
             yield from self._texts_by_keyset(query, page, write)
         else:
             yield from self._texts_in_order(query, page, write)
@@ -394,6 +397,21 @@ class TaskRepository:
             )
         return self._required(refs, deleted, from_trash=True)
 
+    def projects(self, viewer: Viewer) -> list[GroupCount]:
+        """Every project of a task, and those above it, by name. One round trip.
+
+        Each counts the tasks of all projects below it as well.
+        """
+        return _with_parents(self._group_counts(views.projects(viewer)))
+
+    def tags(self, viewer: Viewer) -> list[GroupCount]:
+        """Every tag of a task, by name. One round trip."""
+        return self._group_counts(views.tags(viewer))
+
+    def _group_counts(self, statement: sa.Select[Any]) -> list[GroupCount]:
+        rows = self._database.run(lambda session: list(session.execute(statement)))
+        return [GroupCount(*row) for row in rows]
+
     def stats(self, today: date, days: int, time_zone: str) -> Stats:
         """The statistics of `days` days up to `today`, in the time zone.
 
@@ -414,10 +432,16 @@ class TaskRepository:
     def _page_with_total(self, query: TaskQuery, limit: int) -> TaskPage:
         statement = statements.page_with_total(query, limit)
         rows = self._database.run(lambda session: list(session.execute(statement)))
-        tasks: list[Task] = [row[0] for row in rows]
+        tasks: list[Task] = [row[0] for row in rows if row[0] is not None]
         self._require_start(query, tasks)
-        total = rows[0][1] if rows else None
-        return TaskPage(tasks[:limit], len(tasks) if total is None else total)
+        first = rows[0]._mapping if rows else {}
+        total, due = first.get("total"), first.get("due")
+        return TaskPage(
+            tasks[:limit],
+            len(tasks) if total is None else total,
+            None if due is None else DueCounts(*due),
+            [dict(zip(Term, row.terms, strict=True)) for row in rows[:limit] if "terms" in first],
+        )
 
     def _require_start(self, query: TaskQuery, found: Sequence[object]) -> None:
         """If the page is empty, check that `query.after` means a task."""
@@ -488,6 +512,25 @@ def _cleaned(drafts: Sequence[TaskDraft]) -> list[TaskDraft]:
         except InvalidInput as error:
             raise InvalidDraft(error, position) from error
     return clean
+
+
+def _with_parents(counted: Sequence[GroupCount]) -> list[GroupCount]:
+    """Projects with all that is below each, also those above them that no task names."""
+    own = {group.name.lower(): group.name for group in counted}
+    found: dict[str, GroupCount] = {}
+    for group in counted:
+        parts = group.name.split(".")
+        for depth in range(1, len(parts) + 1):
+            path = ".".join(parts[:depth])
+            key = path.lower()
+            above = found.get(key) or GroupCount(own.get(key, path), 0, 0, 0)
+            found[key] = GroupCount(
+                above.name,
+                above.open + group.open,
+                above.done + group.done,
+                above.late + group.late,
+            )
+    return [found[key] for key in sorted(found, key=lambda key: key.split("."))]
 
 
 def _refuse_trash(tasks: Sequence[Task]) -> None:

@@ -23,6 +23,7 @@ from todo_cli.database.session import IN_INDEX_ORDER
 from todo_cli.filters import names_completion, names_trash, names_waiting
 from todo_cli.ids import uuid7
 from todo_cli.models import Task
+from todo_cli.tasks import views
 from todo_cli.tasks.days import is_waiting
 from todo_cli.tasks.filters import (
     condition,
@@ -54,6 +55,7 @@ from todo_cli.values import (
     TaskQuery,
     TaskRef,
     TaskState,
+    View,
     clean_search,
     number_ranges,
 )
@@ -269,6 +271,8 @@ def _state_conditions(query: TaskQuery, of: Any) -> list[sa.ColumnElement[bool]]
         conditions.append(sa.not_(col(of.completed)))
     if query.viewer is not None and not (named and names_waiting(named)):
         conditions.append(sa.not_(is_waiting(of, query.viewer)))
+    if query.view is not None:
+        conditions += views.conditions(query, of)
     return conditions
 
 
@@ -361,8 +365,8 @@ def _page_by_due_day(query: TaskQuery) -> sa.Select[Any]:
 def page_with_total(query: TaskQuery, limit: int) -> sa.Select[Any]:
     """The page, with the count of all tasks beside each, or NULL if the page has them all.
 
-    One row more than the limit tells whether there are more. The count is a sub-select in CASE, so
-    that PostgreSQL evaluates it only if it is needed.
+    One row more than the limit tells whether there are more. The counts are sub-selects in CASE, so
+    that PostgreSQL evaluates them only if they are needed.
     """
     rows = page(replace(query, limit=limit + 1)).cte("page")
     task = aliased(Task, rows, adapt_on_names=True)
@@ -371,11 +375,21 @@ def page_with_total(query: TaskQuery, limit: int) -> sa.Select[Any]:
     of = source_of(query)
     counted = sa.select(sa.func.count()).select_from(of).where(*_conditions(query, of))
     total = sa.case((is_cut, counted.scalar_subquery())).label("total")
-    return (
-        sa.select(task, total)
-        .order_by(*order(query, task))
-        .execution_options(**_index_options(query))
-    )
+    columns: list[Any] = [task, total]
+    if query.view is View.NEXT and query.viewer is not None:
+        columns.append(views.urgency_terms(task, query.viewer).label("terms"))
+    elif query.viewer is not None and (query.view or query.has_all_pending):
+        due = views.due_counts(query.viewer)
+        columns.append((due if query.view else sa.case((is_cut, due))).label("due"))
+    selected = sa.select(*columns)
+    if query.view is not None:
+        # One row without a task where the view has none: the counts are told all the same.
+        selected = selected.select_from(_one_row().outerjoin(task, sa.true()))
+    return selected.order_by(*order(query, task)).execution_options(**_index_options(query))
+
+
+def _one_row() -> sa.Subquery:
+    return sa.select(sa.literal(1).label("one")).subquery("one_row")
 
 
 def numbered(digits: str, state: TaskState, excluded: Sequence[int]) -> sa.Select[tuple[int, str]]:
@@ -453,7 +467,9 @@ def texts(
 
 def _of_the_day(query: TaskQuery) -> TaskQuery:
     """The query at the beginning of its day, unless it depends on the time of the day."""
-    if query.viewer is None or (query.filter is not None and depends_on_time(query.filter)):
+    if query.viewer is None or query.view is View.UPCOMING:
+        return query
+    if query.filter is not None and depends_on_time(query.filter):
         return query
     midnight = query.viewer.start_of(query.viewer.today)
     return replace(query, viewer=replace(query.viewer, now=midnight))
@@ -539,7 +555,7 @@ def _index_options(query: TaskQuery) -> dict[str, bool]:
         has_index = _is_page_by_due_day(query)
     else:
         by_day = query.filter is not None and is_by_due_day(query.filter)
-        has_index = query.sort is SortKey.CREATED and not by_day
+        has_index = query.is_by_creation and not by_day
     return IN_INDEX_ORDER if has_index else {}
 
 
