@@ -43,7 +43,13 @@ from todo_cli.filters.tree import all_of, any_of
 from todo_cli.filters.vocabulary import DAY_FIELDS, NOT_SUPPORTED, PAST_FIELDS
 from todo_cli.values import MAX_BIGINT, RESERVED_NAMES, Priority
 
-NAMED = {"today": TODAY, "yesterday": date(2026, 11, 23), "fri": date(2026, 11, 27)}
+NAMED = {
+    "next fri": date(2026, 12, 4),
+    "in 3 days": date(2026, 11, 27),
+    "today": TODAY,
+    "yesterday": date(2026, 11, 23),
+    "fri": date(2026, 11, 27),
+}
 
 
 def read_days(text: str) -> Span[date]:
@@ -255,6 +261,9 @@ def test_a_range_takes_the_ends_of_a_named_period() -> None:
         (["under:12"], "not_supported", "under:12", None),
         # What may be meant in two ways.
         (["due:fri", "5pm"], "ambiguous_filter", "word 2 ('5pm')", 'due:"fri 5pm"'),
+        (["due:next", "fri"], "ambiguous_filter", "word 2 ('fri')", 'due:"next fri"'),
+        (["due:in", "3", "days", "x"], "ambiguous_filter", "word 2 ('3')", 'due:"in 3 days"'),
+        (["due:in", "3", '"days"'], "date_not_understood", "word 1", None),
         (["project:work or project:home"], "ambiguous_filter", "'project:home'", "word of its own"),
         (["milk due:today"], "ambiguous_filter", "'due:today'", "quotation marks"),
         (["a", "||", "b"], "invalid_filter", "or", None),

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import takewhile
 
 from todo_cli.errors import InvalidInput
 from todo_cli.filters.terms import ReadDays, is_plain_text, read_term, refuse_split_day
-from todo_cli.filters.tree import Days, Not, all_of, any_of
+from todo_cli.filters.tree import Not, all_of, any_of
 from todo_cli.filters.words import Word, words_in, words_of
 from todo_cli.values import Filter, clean_search
 
 MAX_LENGTH = 1_000
 """So many characters a filter has at most."""
+
+MAX_DAY_WORDS = 4
+"""So many words are looked at behind a day, whether they belong to it: `due:fri at 5 pm`."""
 
 MAX_LEVELS = 20
 """So many parentheses and `not` may be open at once."""
@@ -107,11 +111,10 @@ class _Parser:
         return tree
 
     def _term(self, word: Word) -> Filter:
-        term = read_term(word, self._read_days)
-        following = self._next()
-        if isinstance(term, Days) and following is not None and is_plain_text(following):
-            refuse_split_day(word, following, self._read_days)
-        return term
+        """A term. A day of several words that lack their quotes is refused, and so explained."""
+        following = self._words[self._position : self._position + MAX_DAY_WORDS]
+        refuse_split_day(word, list(takewhile(is_plain_text, following)), self._read_days)
+        return read_term(word, self._read_days)
 
     def _next(self) -> Word | None:
         return self._words[self._position] if self._position < len(self._words) else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from typing import TypeVar
 
@@ -38,7 +38,7 @@ from todo_cli.filters.vocabulary import (
     State,
 )
 from todo_cli.filters.words import Piece, Word, shown
-from todo_cli.values import MAX_BIGINT, Filter, clean_project, clean_tags
+from todo_cli.values import MAX_BIGINT, Filter, clean_project, clean_tags, printable
 
 ReadDays = Callable[[str], Span[date]]
 """Reads the first and last day of what is said in words: a day, or all of a week or a month.
@@ -129,27 +129,33 @@ def is_plain_text(word: Word) -> bool:
     )
 
 
-def refuse_split_day(word: Word, text: Word, read_days: ReadDays) -> None:
-    """See that the text that follows a day is no part of it, as in `due:fri 5pm`.
+def refuse_split_day(word: Word, texts: Sequence[Word], read_days: ReadDays) -> None:
+    """See that the texts that follow a term are no part of its day, as in `due:fri at 5pm`.
 
     Raises:
-        InvalidInput: the two are a day together.
+        InvalidInput: together they are a day.
     """
     field, _, value = word.raw.partition(":")
     value = value.rpartition(",")[2].rpartition("..")[2]
-    if not value:
+    if FIELDS.get(field.lower()) not in DAY_FIELDS or not value:
         return
-    whole = f"{value} {text.raw}"
+    for count in range(1, len(texts) + 1):
+        parts = [text.raw for text in texts[:count]]
+        whole = " ".join([value, *parts])
+        if _is_day(whole, read_days):
+            raise texts[0].error(
+                f"This may be part of the day before it, {shown(whole)}, or a text to search for.",
+                reason="ambiguous_filter",
+                hint=f'Write {field}:"{printable(whole)}" for the day, '
+                f"or {texts[0].as_text()} for the text.",
+            )
+
+
+def _is_day(text: str, read_days: ReadDays) -> bool:
     try:
-        is_day = bool(read_days(whole))
+        return bool(read_days(text))
     except InvalidInput as error:
-        is_day = error.reason == TIME_IN_FILTER
-    if is_day:
-        raise text.error(
-            f"This may be part of the day before it, {shown(whole)}, or a text to search for.",
-            reason="ambiguous_filter",
-            hint=f'Write {field}:"{whole}" for the day, or {text.as_text()} for the text.',
-        )
+        return error.reason == TIME_IN_FILTER
 
 
 def _refuse_several_terms(word: Word) -> None:
@@ -199,10 +205,10 @@ def _broken_quotes(word: Word) -> InvalidInput:
     )
 
 
-def _nearest(name: str, known: Mapping[str, object]) -> str | None:
+def _nearest(name: str, known: Iterable[str]) -> str | None:
     from difflib import get_close_matches
 
-    alike = get_close_matches(name.lower(), known, n=1, cutoff=0.6)
+    alike = get_close_matches(name.lower(), list(known), n=1, cutoff=0.6)
     return alike[0] if alike else None
 
 
@@ -354,7 +360,8 @@ class _Term:
         return self._error("Tasks cannot have this yet.", reason="not_supported")
 
     def _unknown(self, text: str, known: Mapping[str, object] | None = None) -> InvalidInput:
-        near = _nearest(text, known) if known else None
+        supported = [name for name, value in (known or {}).items() if value not in NOT_SUPPORTED]
+        near = _nearest(text, supported)
         return self._error(
             f"{shown(text)} is not a value of {self._field}.",
             reason="unknown_value",
