@@ -101,6 +101,17 @@ def test_a_table_says_how_many_fit(cli_with_tasks: Cli) -> None:
     assert cli_with_tasks("list", "@nobody", columns=80).stderr == "No tasks match.\n"
 
 
+def test_a_table_marks_the_state_if_the_filter_names_one(cli_with_tasks: Cli) -> None:
+    cli_with_tasks("rm", "1")
+    plainly = {"NO_COLOR": "1"}
+    words = ["list", "number:1,2,5", "is:pending,done,trash"]
+    table = cli_with_tasks(*words, columns=80, environ=plainly).stdout
+    marks = [line.split()[:2] for line in table.splitlines()[1:]]
+    assert marks == [["5", "✓"], ["2", "·"], ["1", "×"]]
+    plain = cli_with_tasks("list", "number:2", columns=80, environ=plainly).stdout
+    assert plain.splitlines()[1].split()[:2] == ["2", "Mow"]
+
+
 @pytest.mark.parametrize(
     ("words", "message", "hint"),
     [

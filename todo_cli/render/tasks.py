@@ -36,10 +36,10 @@ def task_table(
     What none of them has is no column. The title gets the room that the others leave; where it is
     scarce, first the time goes, then tags, project and priority, and the due day last.
     """
-    with_status = query.state is TaskState.ALL and query.view is None
+    with_status = query.view is None and _has_several_states(query)
     numbers = [str(task.number) for task in tasks]
     title = Column("Task", [_title(task) for task in tasks])
-    status = Column(" ", [Cell("✓" if task.completed else "·") for task in tasks])
+    status = Column(" ", [Cell(_status(task)) for task in tasks])
     before = [status] if with_status else []
     taken = max(map(len, numbers)) + COLUMN_GAP + len(before) * (1 + COLUMN_GAP)
     room = width - taken
@@ -59,6 +59,19 @@ def task_table(
     columns = [*before, *marks, title, *(column for column in kept if column not in marks)]
     faded = [with_status and task.completed for task in tasks]
     return Table(numbers, columns, faded, is_styled)
+
+
+def _has_several_states(query: TaskQuery) -> bool:
+    """Whether a list may show tasks of several states."""
+    if query.filter is None or query.state is not TaskState.PENDING:
+        return query.state is TaskState.ALL
+    from todo_cli.filters import names_completion
+
+    return names_completion(query.filter)
+
+
+def _status(task: Task) -> str:
+    return "×" if task.deleted_at else "✓" if task.completed else "·"
 
 
 _DUE, _PRIORITY = "Due", "Pri"
