@@ -210,6 +210,15 @@ def test_edit_sets_and_clears_attributes(cli: Cli) -> None:
     assert answered(cli("edit", "1", "-t", "none", "-t", "d", "--json"))["tags"] == ["d"]
 
 
+def test_a_day_to_wait_for_after_the_day_it_is_due_is_noted(cli_here: Cli) -> None:
+    note = "It stays hidden until after the day it is due.\n"
+    assert note in cli_here("add", "one", "-D", "2090-01-01", "-W", "someday").stderr
+    cli_here("add", "two", "-W", "2090-01-01")
+    assert note in cli_here("edit", "2", "-D", "tomorrow").stderr
+    assert note not in cli_here("edit", "2", "-D", "2090-01-01").stderr
+    assert note not in cli_here("edit", "1", "-t", "a").stderr
+
+
 def test_a_tag_that_is_both_added_and_removed_is_refused(cli_here: Cli) -> None:
     cli_here("add", "one")
     error, _ = refused(cli_here("edit", "1", "-t", "a", "--no-tag", "A"))

@@ -4,16 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date, datetime
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from todo_cli import dates
 from todo_cli.attributes.reading import Reader
-from todo_cli.values import SOMEDAY, Due, NotGiven, Priority, TaskChanges
+from todo_cli.values import Due, NotGiven, Priority, TaskChanges
+
+if TYPE_CHECKING:
+    from todo_cli.models import Task
 
 
-def said(changes: TaskChanges, reader: Reader) -> list[str]:
-    """Sentences about the attributes that changes give: one of each day, one of the others."""
-    return list(_said(changes, reader))
+def said(changes: TaskChanges, reader: Reader, task: Task | None = None) -> list[str]:
+    """Sentences about the attributes that changes give: of each day, then of the others.
+
+    `task` is the task after the changes, where it was there before them.
+    """
+    sentences = list(_said(changes, reader))
+    given_due, given_wait = changes.due, changes.wait_on
+    if isinstance(given_due, NotGiven) and isinstance(given_wait, NotGiven):
+        return sentences
+    due = (task and Due.of(task)) if isinstance(given_due, NotGiven) else given_due
+    wait_on = (task and task.wait_on) if isinstance(given_wait, NotGiven) else given_wait
+    if due and wait_on and due.day < wait_on:
+        sentences.append("It stays hidden until after the day it is due.")
+    return sentences
 
 
 def _said(changes: TaskChanges, reader: Reader) -> Iterator[str]:
@@ -25,8 +40,6 @@ def _said(changes: TaskChanges, reader: Reader) -> Iterator[str]:
         yield "Does not wait"
     elif isinstance(changes.wait_on, date):
         yield _wait(changes.wait_on, reader)
-        if isinstance(changes.due, Due) and changes.due.day < changes.wait_on < SOMEDAY:
-            yield "It stays hidden until after the day it is due."
     others = list(_others(changes))
     if others:
         text = "; ".join(others)

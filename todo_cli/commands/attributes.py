@@ -11,6 +11,7 @@ from todo_cli.values import NOT_GIVEN, NotGiven, TaskChanges, TaskDraft, printab
 if TYPE_CHECKING:
     from todo_cli.attributes import Reader
     from todo_cli.context import Run
+    from todo_cli.models import Task
 
 _NONE = "none"
 
@@ -93,11 +94,11 @@ def draft_of(title: str, description: str | None, changes: TaskChanges) -> TaskD
     )
 
 
-def say(run: Run, changes: TaskChanges) -> None:
-    """Say what was understood."""
+def say(run: Run, changes: TaskChanges, task: Task | None = None) -> None:
+    """Say what was understood; `task` is the task after an edit."""
     if not changes:
         return
     from todo_cli.attributes import said
 
-    for sentence in said(changes, reader_of(run)):
+    for sentence in said(changes, reader_of(run), task):
         run.render.note(sentence)

@@ -56,7 +56,9 @@ def edited_text(run: Run, task: Task) -> Iterator[TaskChanges]:
     except TodoError as error:
         is_about_text = isinstance(error, InvalidInput)  # the help of the command says nothing more
         hint = error.hint if is_about_text else hint_of(error, command=run.command)
-        error.hint = f"{hint} Your text is in {path}" if hint else f"Your text is in {path}"
+        error.hint = (
+            f"{hint.rstrip('.')}. Your text is in {path}" if hint else f"Your text is in {path}"
+        )
         raise
     path.unlink()
 

@@ -212,19 +212,19 @@ def edit(
     if changes:
         edited = run.workspace.tasks.edit(ref, changes)
         show_changed(run, edited, "Edited", "Unchanged", as_array=False)
+        say(run, changes, edited[0])
     else:
-        changes = _edit_in_editor(run, ref)
-    say(run, changes)
+        _edit_in_editor(run, ref)
 
 
-def _edit_in_editor(run: Run, ref: TaskRef) -> TaskChanges:
+def _edit_in_editor(run: Run, ref: TaskRef) -> None:
     from todo_cli.commands.editor import edited_text
 
     before = run.workspace.tasks.get([ref])[0]
     with edited_text(run, before) as after:
         edited = run.workspace.tasks.edit(ref, after, unchanged_since=before) if after else [before]
     run.render.changed("Edited" if after else "Unchanged", edited, as_array=False)
-    return after
+    say(run, after, edited[0])
 
 
 @commands.command()
