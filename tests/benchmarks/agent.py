@@ -77,10 +77,15 @@ def near(made: Bench, home: AgentHome, installed: Installed, count: int) -> list
         "todo list --json": [todo, "list", "--json", "--limit", "20"],
         "todo add": [todo, "add", "-q", "one more"],
     }
-    seen = {"todo list": [todo, "list", "--limit", "20"]}
+    seen = {
+        "todo list": [todo, "list", "--limit", "20"],
+        "todo list of plain tasks": [todo, "list", "--limit", "20", "--reverse"],
+        "todo today": [todo, "today", "--limit", "20"],
+        "todo next": [todo, "next", "--limit", "10"],
+    }
     if peers:
-        commands["task add"] = peers["task add"]
-        seen["task list"] = peers["task list"]
+        commands["task add"] = peers.pop("task add")
+        seen |= peers
     with terminal() as inside:
         measured = costs(commands | seen, environ, runs=RUNS, terminal=inside, seen=set(seen))
     targets = [("todo list", "task list", "0.4"), ("todo add", "task add", "0.8")]
@@ -91,6 +96,13 @@ def near(made: Bench, home: AgentHome, installed: Installed, count: int) -> list
             ("todo list --json", "python -c pass", "1.25"),
             ("todo add", "python -c pass", "1.6"),
         ]
+    most = "1.3" if count == 1_000 else "0.4"
+    targets += [
+        ("todo today", "task next", most),
+        ("todo today", "task ready", ""),
+        ("todo next", "task next", most),
+        ("todo list", "todo list of plain tasks", "1.1"),
+    ]
     return [
         row(ours, peer, measured[ours], measured[peer], count, target)
         for ours, peer, target in targets

@@ -10,7 +10,9 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
@@ -30,6 +32,11 @@ COMMANDS = {
     "edit": ["edit", "1", "--title", "Buy oat milk"],
     "rm": ["rm", "1"],
     "stats": ["stats"],
+    "today": ["today"],
+    "upcoming": ["upcoming"],
+    "next": ["next"],
+    "projects": ["projects"],
+    "tags": ["tags"],
 }
 TODO = [sys.executable, "-m", "todo_cli"]
 _MODULES = """
@@ -40,6 +47,38 @@ try:
 finally:
     print(len(sys.modules), file=sys.stderr)
 """
+
+
+_SAY = """
+update tasks set due_on = %(due)s, tags = %(tags)s, project = %(project)s,
+    priority = array_position(array['H', 'M', 'L'], %(priority)s)
+where number = %(number)s + 1
+"""
+PLAIN = 50
+"""So many tasks, the oldest, have nothing but a title."""
+
+
+def _said(number: int) -> dict[str, Any]:
+    """What a task says besides its title, by the names of Taskwarrior's fields; None is nothing."""
+    days = number * 7 % 120 - 10
+    return {
+        "number": number,
+        "due": date.today() + timedelta(days=days) if number % 2 else None,  # noqa: DTZ011 - here
+        "tags": [[], ["home"], ["phone", "work"]][number % 3],
+        "project": [None, "house", "house.garden", None, "work"][number % 5],
+        "priority": [None, "H", None, "M", None, None, "L"][number % 7],
+    }
+
+
+def _taskwarriors(number: int) -> dict[str, Any]:
+    """The same task as Taskwarrior imports it."""
+    said = _said(number) if number >= PLAIN else {}
+    due: date | None = said.get("due")
+    kept = {name: said[name] for name in ("tags", "project", "priority") if said.get(name)}
+    if due is not None:
+        local = datetime.combine(due, time()).astimezone()
+        kept["due"] = f"{local.astimezone(UTC):%Y%m%dT%H%M%SZ}"
+    return {"description": f"task {number} of some length", "status": "pending", **kept}
 
 
 class Bench:
@@ -71,14 +110,18 @@ class Bench:
         ).stdout
 
     def have(self, count: int) -> None:
-        """Empty the list, then fill it."""
+        """Empty the list, then fill it. All but the first `PLAIN` tasks say more than a title."""
         with psycopg.connect(self.server.url, autocommit=True) as connection:
             connection.execute("truncate tasks, todo_auth.task_counters")
         self.todo(
             "add", "-", "-q", stdin="".join(f"task {n} of some length\n" for n in range(count))
         )
         with psycopg.connect(self.server.url, autocommit=True) as connection:
-            connection.execute("vacuum analyze tasks")
+            connection.execute("alter table tasks disable trigger user")
+            with connection.cursor() as cursor:
+                cursor.executemany(_SAY, [_said(number) for number in range(PLAIN, count)])
+            connection.execute("alter table tasks enable trigger user")
+            connection.execute("vacuum full analyze tasks")
 
 
 @contextmanager
@@ -142,16 +185,21 @@ def times(made: Bench, count: int) -> str:
 
 
 def taskwarrior(folder: Path, count: int) -> dict[str, list[str]]:
-    """Taskwarrior with as many tasks of its own."""
+    """Taskwarrior with the same tasks of its own."""
     folder.mkdir()
     config = folder / "taskrc"
     config.write_text(f"data.location={folder}\nconfirmation=off\nverbose=nothing\n")
-    tasks = [{"description": f"task {n} of some length", "status": "pending"} for n in range(count)]
+    tasks = [_taskwarriors(number) for number in range(count)]
     task = ["task", f"rc:{config}"]
     subprocess.run(
         [*task, "import", "-"], input=json.dumps(tasks), text=True, check=True, capture_output=True
     )
-    return {"task list": [*task, "list", "limit:20"], "task add": [*task, "add", "one more"]}
+    return {
+        "task list": [*task, "list", "limit:20"],
+        "task ready": [*task, "ready", "limit:20"],
+        "task next": [*task, "next", "limit:10"],
+        "task add": [*task, "add", "one more"],
+    }
 
 
 def main() -> None:
