@@ -216,3 +216,14 @@ def test_views_of_many(cli_here: Cli, tasks: TaskRepository, today: date, size: 
         assert [task["number"] for task in documents] == numbers
     assert f"50 of {size:,}." in cli_here("today", columns=80).stdout
     assert cli_here("upcoming", "--json").exit_code == 0
+
+
+def test_what_becomes_late_during_the_day_is_late_at_once(
+    cli_here: Cli, tasks: TaskRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The agent keeps the statement of a page, but not the moment for which it was built."""
+    tasks.add([TaskDraft("at noon", due=Due(date(2026, 11, 24), time(12))), TaskDraft("plain")])
+    for hour, words in ((11, "1 due today: todo today\n"), (13, "1 late: todo today\n")):
+        now = datetime(2026, 11, 24, hour, tzinfo=UTC)
+        monkeypatch.setattr("todo_cli.context.Run.now", lambda _, now=now: now)
+        assert cli_here("list", "--limit", "1", columns=80).stderr == words

@@ -16,6 +16,9 @@ from todo_cli.values import Viewer
 MAX_ZONE_DAYS = 2
 """By so many days the date in one time zone may differ from that in another: 26 hours."""
 
+NOW = "viewers_now"
+"""The parameter that is the present moment, so that a statement can be kept and run later."""
+
 Condition = sa.ColumnElement[bool]
 
 
@@ -23,7 +26,7 @@ def is_late(of: Any, viewer: Viewer) -> Condition:
     """Whether the task should have been done by now. A day without a time lasts until midnight."""
     is_over = sa.case(
         (col(of.due_time).is_(None), col(of.due_on) < viewer.today),
-        else_=_due_at(of, viewer) < viewer.now,
+        else_=_due_at(of, viewer) < sa.bindparam(NOW, viewer.now, sa.DateTime(timezone=True)),
     )
     return sa.and_(is_due_by(of, viewer.today), is_over)
 

@@ -431,7 +431,8 @@ class TaskRepository:
 
     def _page_with_total(self, query: TaskQuery, limit: int) -> TaskPage:
         statement = statements.page_with_total(query, limit)
-        rows = self._database.run(lambda session: list(session.execute(statement)))
+        now = statements.present(query)
+        rows = self._database.run(lambda session: list(session.execute(statement, now)))
         tasks: list[Task] = [row[0] for row in rows if row[0] is not None]
         self._require_start(query, tasks)
         first = rows[0]._mapping if rows else {}

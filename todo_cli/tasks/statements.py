@@ -24,7 +24,7 @@ from todo_cli.filters import names_completion, names_trash, names_waiting
 from todo_cli.ids import uuid7
 from todo_cli.models import Task
 from todo_cli.tasks import views
-from todo_cli.tasks.days import is_waiting
+from todo_cli.tasks.days import NOW, is_waiting
 from todo_cli.tasks.filters import (
     condition,
     contains,
@@ -366,8 +366,19 @@ def page_with_total(query: TaskQuery, limit: int) -> sa.Select[Any]:
     """The page, with the count of all tasks beside each, or NULL if the page has them all.
 
     One row more than the limit tells whether there are more. The counts are sub-selects in CASE, so
-    that PostgreSQL evaluates them only if they are needed.
+    that PostgreSQL evaluates them only if they are needed. To be run with `present(query)`.
     """
+    built: sa.Select[Any] = _page_with_total(_at_midnight(query), limit)
+    return built
+
+
+def present(query: TaskQuery) -> dict[str, Any]:
+    """The present moment, for a statement that may have been built earlier on the day."""
+    return {} if query.viewer is None else {NOW: query.viewer.now}
+
+
+@functools.lru_cache(maxsize=16)  # building it takes as long as running it; the agent keeps some
+def _page_with_total(query: TaskQuery, limit: int) -> sa.Select[Any]:
     rows = page(replace(query, limit=limit + 1)).cte("page")
     task = aliased(Task, rows, adapt_on_names=True)
     most = sa.literal(limit, sa.BigInteger)  # beside a count, its type would be integer
@@ -470,6 +481,12 @@ def _of_the_day(query: TaskQuery) -> TaskQuery:
     if query.viewer is None or query.view is View.UPCOMING:
         return query
     if query.filter is not None and depends_on_time(query.filter):
+        return query
+    return _at_midnight(query)
+
+
+def _at_midnight(query: TaskQuery) -> TaskQuery:
+    if query.viewer is None:
         return query
     midnight = query.viewer.start_of(query.viewer.today)
     return replace(query, viewer=replace(query.viewer, now=midnight))
