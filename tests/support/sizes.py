@@ -90,6 +90,7 @@ def walk(way: Way, count: int) -> Iterator[Step]:
     yield step("list", ["list"], newest_first)
     yield step("list --json", ["list", "--json"], newest_first)
     yield step("list --jsonl", ["list", "--jsonl"], newest_first)
+    yield step("list, a filter", ["list", "@X", "task"], newest_first)
     yield step("done", ["done", *refs], numbers)
     yield step("reopen, a range", ["reopen", f"{first}-{first + 10**9}"], numbers)
     yield step("toggle", ["toggle", *refs], numbers)
