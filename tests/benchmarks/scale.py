@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -34,11 +34,12 @@ from todo_cli.admin import migrate
 from todo_cli.admin.explain import TARGETS
 from todo_cli.database.dialect import TodoDialect
 from todo_cli.database.session import IDENTITY, identity_values
+from todo_cli.filters import days_reader, parse
 from todo_cli.models import Task
-from todo_cli.tasks import statements
-from todo_cli.values import TaskQuery, TaskRef, TaskState
+from todo_cli.tasks import statements, views
+from todo_cli.values import TaskQuery, TaskRef, TaskState, View, Viewer
 
-RANDOM_P99, HEAVY_P99, HEAVY_COUNT_P99 = 2.0, 10.0, 25.0
+RANDOM_P99, HEAVY_P99, HEAVY_COUNT_P99, HEAVY_NEXT_P99 = 2.0, 10.0, 25.0, 30.0
 """Milliseconds, at 10,000,000 tasks (the targets of the scale work)."""
 SETTINGS = {
     "shared_buffers": "1GB",
@@ -92,6 +93,8 @@ def main() -> None:
         heaviest = members[:HEAVIEST]
         _patterns(report, url, members[HEAVIEST:], "random user", options.samples)
         _patterns(report, url, heaviest, f"{HEAVIEST} heaviest", options.samples)
+        _views(report, url, members[HEAVIEST:], "random user", options.samples)
+        _views(report, url, heaviest, f"{HEAVIEST} heaviest", options.samples)
         _at_a_distance(report, url, members[HEAVIEST:][:20])
         _pages(report, url, heaviest[0], options.samples)
         _cost_of_security(report, url, members, options.samples)
@@ -211,6 +214,50 @@ def _patterns(
             heavy = HEAVY_COUNT_P99 if name == "count" else HEAVY_P99
             limit = heavy if "heaviest" in whose else RANDOM_P99
             report.add(f"{name}, {whose} (p50 / p99)", _shown(spent), f"p99 {limit:g} ms")
+
+
+def _views(report: Report, url: str, members: Sequence[Member], whose: str, samples: int) -> None:
+    """What people look at all day, and filters by a tag and by a project."""
+    with _connected(url) as connection:
+        for name, (statement, heavy) in _view_statements(connection).items():
+            spent = _times(connection, members, _always(statement), samples)
+            limit = heavy if "heaviest" in whose else RANDOM_P99
+            report.add(f"{name}, {whose} (p50 / p99)", _shown(spent), f"p99 {limit:g} ms")
+
+
+def _always(statement: Any) -> Statement:
+    return lambda _: statement
+
+
+def _view_statements(connection: Connection) -> dict[str, tuple[Any, float]]:
+    """Each view's statement, and how many milliseconds it may take for the heaviest users."""
+    viewer = Viewer(datetime.now(UTC), "UTC")
+
+    def page(**given: Any) -> Any:
+        return statements.page_with_total(TaskQuery(viewer=viewer, limit=50, **given), 50)
+
+    def filtered(word: str) -> Any:
+        return page(filter=parse([word], days_reader(viewer.now)))
+
+    tags = connection.execute(
+        "select tag from tasks, unnest(tags) as tag where not completed "
+        "group by tag order by count(*) desc, tag"
+    ).fetchall()
+    (project,) = connection.execute(
+        "select split_part(project, '.', 1) from tasks where project like '%.%' "
+        "group by 1 order by count(*) desc limit 1"
+    ).fetchone() or ("none",)
+    return {
+        "today": (page(view=View.TODAY), HEAVY_P99),
+        "upcoming": (page(view=View.UPCOMING), HEAVY_P99),
+        "next": (page(view=View.NEXT), HEAVY_NEXT_P99),
+        "pending, with what is late": (page(), HEAVY_P99),
+        "a frequent tag": (filtered(f"@{tags[0][0]}"), HEAVY_P99),
+        "a rare tag": (filtered(f"@{tags[-1][0]}"), HEAVY_P99),
+        "a project and below": (filtered(f"project:{project}"), HEAVY_P99),
+        "projects with counts": (views.projects(viewer), HEAVY_COUNT_P99),
+        "tags with counts": (views.tags(viewer), HEAVY_COUNT_P99),
+    }
 
 
 def _at_a_distance(report: Report, url: str, members: Sequence[Member]) -> None:
