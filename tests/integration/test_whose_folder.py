@@ -155,9 +155,11 @@ def test_another_users_folder_is_one_sentence(shared: Shared, words: tuple[str, 
 
 
 AS_USER = """
-import os, sys
-import todo_cli.app, todo_cli.tasks.repository, todo_cli.accounts, todo_cli.commands.database
-import todo_cli.local, todo_cli.admin.health, fcntl, pwd
+import fcntl, importlib, os, pkgutil, pwd, sys
+import todo_cli
+for module in pkgutil.walk_packages(todo_cli.__path__, "todo_cli."):
+    if not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
 from todo_cli.context import Invocation
 os.setgroups([]); os.setgid({user}); os.setuid({user})
 sys.exit(todo_cli.app.run(Invocation.of_this_process()))

@@ -36,6 +36,8 @@ class ShellHome:
         program.chmod(0o755)
         self.environ = {
             "LANG": "C.UTF-8",
+            # Else the path of a temporary folder, in the prompt, may be wider than the terminal.
+            "PROMPT_DIRTRIM": "1",
             **environ,
             "HOME": str(self.home),
             "PATH": f"{binaries}:{os.environ['PATH']}",
