@@ -469,6 +469,19 @@ class TaskPage:
 
 
 @dataclass(frozen=True)
+class MatchingTasks:
+    """The numbers of tasks, and the titles of the first of them."""
+
+    numbers: Sequence[int]
+    titles: Sequence[str]
+
+    @classmethod
+    def of(cls, tasks: Sequence[Task], titles: int) -> MatchingTasks:
+        """The tasks, with so many titles."""
+        return cls([task.number for task in tasks], [task.title for task in tasks[:titles]])
+
+
+@dataclass(frozen=True)
 class GroupCount:
     """How many tasks a project or a tag has: pending, completed, and late ones of the pending."""
 

@@ -273,6 +273,14 @@ class Workspace:
         return TaskRepository(self.database)
 
     @property
+    def rehearsed_tasks(self) -> TaskRepository:
+        """The same tasks. What is done to them is answered as if done, and changes nothing."""
+        from todo_cli.database.rehearsal import Rehearsal
+        from todo_cli.tasks.repository import TaskRepository
+
+        return TaskRepository(Rehearsal(self.database))
+
+    @property
     def accounts(self) -> Accounts:
         """The accounts of the database, under the current log-in."""
         return self._accounts_of(self.database)

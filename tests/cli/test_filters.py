@@ -132,13 +132,13 @@ def test_a_table_marks_the_state_if_the_filter_names_one(cli_with_tasks: Cli) ->
         ),
         (
             ["is:pending", "--done"],
-            "A list of completed tasks has none that is pending.",
-            "Leave out is:pending, or list other tasks.",
+            "Of completed tasks, none is pending.",
+            "Leave out is:pending, or name other tasks.",
         ),
         (
             ["is:trash", "--all"],
-            "A list of all tasks but those in the trash has none that is in the trash.",
-            "Leave out is:trash, or list other tasks.",
+            "Of all tasks but those in the trash, none is in the trash.",
+            "Leave out is:trash, or name other tasks.",
         ),
         (["a\x1b[31m"], "The filter contains the control character U+001B.", None),
         (
@@ -218,6 +218,13 @@ def test_fields_values_tags_and_projects_are_completed(cli_with_tasks: Cli) -> N
         kind, *lines = complete(cli_with_tasks, "fish", f"todo list {typed}")
         words = [line.split("\t")[0] for line in lines]
         assert (typed, kind, words[: len(offered) or None]) == (typed, "words", offered)
+
+
+def test_a_filter_of_an_option_is_completed_as_words_are(cli_with_tasks: Cli) -> None:
+    for typed in ("pri", "due:tom", "@h", "tag:home,e", "project:"):
+        assert complete(cli_with_tasks, "fish", f"todo done -w {typed}") == complete(
+            cli_with_tasks, "fish", f"todo list {typed}"
+        )
 
 
 def test_powershell_is_offered_no_word_that_it_replaces(cli_with_tasks: Cli) -> None:

@@ -76,7 +76,7 @@ def test_who_asks_for_help_with_no_command_sees_the_commands(cli: Cli, words: st
     [
         (["list", "--done", "--all"], "todo list"),
         (["ls", "--limit", "x"], "todo ls"),
-        (["done"], "todo done"),
+        (["toggle"], "todo toggle"),
         (["add"], "todo add"),
         (["db", "seed", "--users", "none"], "todo db seed"),
         (["login", "--with-token", "--email", "a@example.org"], "todo login"),

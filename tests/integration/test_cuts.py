@@ -91,3 +91,33 @@ def test_deleting_for_good_says_what_it_cannot_know(
     assert result.exit_code == 3
     assert "The tasks seem to be deleted." in result.stderr
     assert count_tasks(neon, neon_database) == 0
+
+
+def test_a_repeated_try_of_a_filter_answers_with_all_that_it_changed(
+    neon: Neon, neon_database: str, cli_here: Cli, cara: Person, without_pauses: None
+) -> None:
+    """Although no task matches any more, once the first try has changed them."""
+    environ = {"TODO_DATABASE_URL": neon.url(neon_database)}
+
+    def call(*words: str, stdin: str = "") -> str:
+        result = cli_here(*words, stdin=stdin, environ=environ, person=cara)
+        assert (result.exit_code, result.stderr) == (0, "")
+        return result.stdout
+
+    call("add", "-", stdin="one\ntwo\n")
+    messages = 1
+    while True:
+        neon.pooled.stats.reset()
+        neon.pooled.cut(before_server_message=messages)
+        done = call("done", "-w", "number:1..", "--yes")
+        was_cut = neon.pooled.stats.cuts
+        neon.heal()
+        assert [line.split("\t")[:2] for line in done.splitlines()] == [
+            ["2", "done"],
+            ["1", "done"],
+        ]
+        call("reopen", "1", "2")
+        if not was_cut:
+            break
+        messages += 1
+    assert messages > 10

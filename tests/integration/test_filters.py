@@ -79,13 +79,12 @@ def filled(postgres: Postgres, template: str) -> Iterator[TaskRepository]:
     postgres.execute(f"create database filtered template {template} strategy file_copy")
     url = postgres.url("filtered")
     chosen = random.Random(7)
-    somebody = TaskRepository(
-        Database(url, session_token=sign_up(url, "bob").token, timeout_seconds=10)
-    )
+    databases = [
+        Database(url, session_token=sign_up(url, name).token, timeout_seconds=10)
+        for name in ("alice", "bob")
+    ]
+    tasks, somebody = map(TaskRepository, databases)
     somebody.add([TaskDraft("milk", tags=["home"], due=Due(TODAY), project="house")])
-    tasks = TaskRepository(
-        Database(url, session_token=sign_up(url, "alice").token, timeout_seconds=10)
-    )
     added = tasks.add(list(drafts(chosen)))
     numbers = [TaskRef.parse(str(task.number)) for task in added]
     tasks.set_completed(chosen.sample(numbers, 50), True)
@@ -104,8 +103,8 @@ def filled(postgres: Postgres, template: str) -> Iterator[TaskRepository]:
                 [*moments, task.id],
             )
     yield tasks
-    for each in (tasks, somebody):
-        each._database.close()
+    for database in databases:
+        database.close()
     postgres.execute("drop database filtered with (force)")
 
 

@@ -85,6 +85,44 @@ def test_a_table_costs_no_more_than_data(
     assert proxy.stats.round_trips == 1
 
 
+@pytest.mark.parametrize(
+    ("words", "stdin"),
+    [
+        (["add", "x"], ""),
+        (["add", "-"], HUNDRED_LINES),
+        (["edit", "2", "--title", "Changed"], ""),
+        (["done", "1", "2"], ""),
+        (["reopen", "1"], ""),
+        (["rm", "1"], ""),
+        (["rm", "--permanent", "1"], ""),
+        (["restore", "1"], ""),
+    ],
+    ids=lambda value: " ".join(value[:2]) if isinstance(value, list) else "",
+)
+def test_a_dry_run_is_one_round_trip(
+    cli_here: Cli, proxy: WireProxy, database_url: str, words: list[str], stdin: str
+) -> None:
+    cli_here("add", "-", stdin="one\ntwo\nthree\n")
+    environ = {"TODO_DATABASE_URL": through(proxy, database_url)}
+    result = cli_here(*words, "--dry-run", stdin=stdin, environ=environ)
+    assert (result.exit_code, result.stderr.endswith("Nothing was changed.\n")) == (0, True)
+    stats = proxy.stats
+    assert (stats.connections, stats.round_trips, stats.idle_flushes) == (1, 1, 0)
+
+
+@pytest.mark.parametrize("size", [1, 1000])
+@pytest.mark.parametrize("command", [["done"], ["edit", "-t", "a"], ["rm"], ["rm", "--permanent"]])
+def test_a_filter_is_one_round_trip_to_find_and_one_to_change(
+    cli_here: Cli, proxy: WireProxy, database_url: str, command: list[str], size: int
+) -> None:
+    """What is changed is what was found, so that a repeated try changes nothing else."""
+    cli_here("add", "-", stdin="".join(f"line {n}\n" for n in range(size)))
+    environ = {"TODO_DATABASE_URL": through(proxy, database_url)}
+    result = cli_here(*command, "-w", "line", "--yes", environ=environ)
+    assert (result.exit_code, result.stdout.count("\n")) == (0, size)
+    assert (proxy.stats.connections, proxy.stats.round_trips) == (1, 2)
+
+
 def test_toggle_is_two_round_trips(cli: Cli, proxy: WireProxy, database_url: str) -> None:
     """It reads what it flips, so that a repeated try does not flip back."""
     cli("add", "one")
@@ -100,6 +138,7 @@ def test_toggle_is_two_round_trips(cli: Cli, proxy: WireProxy, database_url: str
         ["login", "--credential-store=file"],
         ["passwd"],
         ["rm", "--permanent", "1"],
+        ["done", "-w", "one"],
     ],
     ids=lambda words: words[0],
 )

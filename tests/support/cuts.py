@@ -55,6 +55,7 @@ WALKS = [
     Walk("edit", ["edit", "1", "--title", "changed"]),
     Walk("rm", ["rm", "1", "2"]),
     Walk("restore", ["restore", "3"]),
+    Walk("edit -w", ["edit", "-w", "is:done,pending", "--title", "changed", "--yes"]),
 ]
 
 

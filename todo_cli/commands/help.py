@@ -22,7 +22,9 @@ class Help(HelpFormatter):
         super().__init__(width=min(columns, MAX_WIDTH) - MARGIN)
 
     def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
-        super().write_usage(prog, args.replace("...}...", "}..."), prefix)  # Typer adds its own
+        for end in "}]":  # Typer adds dots of its own
+            args = args.replace(f"...{end}...", f"{end}...")
+        super().write_usage(prog, args, prefix)
 
     def write_dl(
         self, rows: Sequence[tuple[str, str]], col_max: int = 30, col_spacing: int = 2

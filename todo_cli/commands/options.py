@@ -59,6 +59,16 @@ Ref = Annotated[
         show_default=False,
     ),
 ]
+OptionalRef = Annotated[
+    TaskRef | None,
+    typer.Argument(
+        metavar="REF",
+        parser=TaskRef.parse,
+        autocompletion=complete_refs,
+        help="A number, such as 12, or a UUID.",
+        show_default=False,
+    ),
+]
 
 Description = Annotated[
     str | None,

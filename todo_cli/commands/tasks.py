@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from todo_cli.commands.changing import Change, DryRun, Where, Yes, read_filter
 from todo_cli.commands.completion import complete_refs
 from todo_cli.commands.options import CommandGroup, Ref, Refs, current_run
 from todo_cli.commands.suggestions import complete_filter
@@ -21,18 +21,12 @@ from todo_cli.values import (
     TaskRef,
     TaskState,
     View,
-    Viewer,
 )
 
 if TYPE_CHECKING:
     from todo_cli.context import Run
-    from todo_cli.filters import Filter
-    from todo_cli.tasks.repository import ChangedTasks
 
 commands = CommandGroup()
-
-MAX_SHOWN = 10
-"""The question before a permanent deletion shows so many tasks."""
 
 FilterWords = Annotated[
     list[str],
@@ -142,20 +136,6 @@ def list_(
     show_list(run, query, jsonl=jsonl, default_limit=limit is None)
 
 
-def read_filter(run: Run, words: Sequence[str], viewer: Viewer, state: TaskState) -> Filter:
-    """The filter that words are, for a list of tasks in a state.
-
-    Raises:
-        InvalidInput: they are none, or contradict the state.
-    """
-    from todo_cli import filters
-
-    read_days = filters.days_reader(viewer.now, run.settings.date_order)
-    filter_ = filters.parse(words, read_days)
-    filters.require_possible(filter_, state)
-    return filter_
-
-
 def show_list(
     run: Run, query: TaskQuery, *, jsonl: bool = False, default_limit: bool = True
 ) -> None:
@@ -213,92 +193,130 @@ def show(ctx: typer.Context, ref: Ref) -> None:
 
 
 @commands.command()
-def done(ctx: typer.Context, refs: Refs) -> None:
+def done(
+    ctx: typer.Context,
+    refs: Refs = [],  # noqa: B006 - Typer copies it
+    where: Where = None,
+    yes: Yes = False,
+    dry_run: DryRun = False,
+) -> None:
     """Mark tasks as done: all of them, or none if one cannot be.
+
+    With -w, mark all tasks that match a filter, as `todo list FILTER` shows them: pending tasks
+    that do not wait, unless the filter names others. It says how many, and asks.
 
     \b
     Examples:
       todo done 12
       todo done 3 5 8
       todo done 3-8,12        # those of 3 to 8 that are there, and 12
+      todo done -w '@errand due:..today'
+      todo done -w '@errand' --dry-run
     """
-    run = current_run(ctx)
-    show_changed(run, run.workspace.tasks.set_completed(refs, True), "Done", "Already done")
+    change = Change(current_run(ctx), dry_run)
+    chosen = change.choose(refs, where, "Mark {} as done?", yes=yes)
+    change.show_changed(change.tasks.set_completed(chosen, True), "Done", "Already done")
 
 
 @commands.command()
-def reopen(ctx: typer.Context, refs: Refs) -> None:
+def reopen(
+    ctx: typer.Context,
+    refs: Refs = [],  # noqa: B006 - Typer copies it
+    where: Where = None,
+    yes: Yes = False,
+    dry_run: DryRun = False,
+) -> None:
     """Mark tasks as not done: all of them, or none.
 
+    With -w, reopen all completed tasks that match a filter. It says how many, and asks.
+
     \b
-    Example:
+    Examples:
       todo reopen 12
+      todo reopen -w 'done:today'
     """
-    run = current_run(ctx)
-    show_changed(run, run.workspace.tasks.set_completed(refs, False), "Reopened", "Already pending")
+    change = Change(current_run(ctx), dry_run)
+    chosen = change.choose(refs, where, "Reopen {}?", yes=yes, state=TaskState.DONE)
+    change.show_changed(change.tasks.set_completed(chosen, False), "Reopened", "Already pending")
 
 
 @commands.command()
-def toggle(ctx: typer.Context, refs: Refs) -> None:
+def toggle(ctx: typer.Context, refs: Refs, dry_run: DryRun = False) -> None:
     """Flip tasks between done and not done: all of them, or none.
 
     \b
     Example:
       todo toggle 12 13
     """
-    run = current_run(ctx)
-    toggled = run.workspace.tasks.toggle(refs)
-    run.render.changed(["Done" if task.completed else "Reopened" for task in toggled], toggled)
+    change = Change(current_run(ctx), dry_run)
+    toggled = change.tasks.toggle(refs)
+    change.show(["Done" if task.completed else "Reopened" for task in toggled], toggled)
 
 
 @commands.command()
 def rm(
     ctx: typer.Context,
-    refs: Refs,
+    refs: Refs = [],  # noqa: B006 - Typer copies it
+    where: Where = None,
     permanent: Annotated[
         bool, typer.Option("--permanent", help="Delete for good. This cannot be undone.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Yes = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Move tasks to the trash: all of them, or none. `todo restore` restores them.
+
+    With -w, remove all tasks that match a filter, as `todo list FILTER` shows them: pending tasks
+    that do not wait, unless the filter names others (is:done, is:trash). It says how many, and
+    asks.
 
     \b
     Examples:
       todo rm 12
       todo list --trash
+      todo rm -w 'project:old'
       todo rm --permanent --yes 12
+      todo rm --permanent -w is:trash     # empty the trash
     """
-    run = current_run(ctx)
-    if not permanent:
-        show_changed(run, run.workspace.tasks.trash(refs), "Removed", "Already in the trash")
-        return
-    if not yes and not _may_delete(run, refs):
-        run.render.note("Nothing was deleted.")
-        raise typer.Exit(1)
-    run.render.changed("Deleted", run.workspace.tasks.delete(refs))
+    change = Change(current_run(ctx), dry_run)
+    question = "Delete {} for good?" if permanent else "Move {} to the trash?"
+    chosen = change.choose(refs, where, question, yes=yes, always_asks=permanent)
+    if permanent:
+        change.show("Deleted", change.tasks.delete(chosen))
+    else:
+        change.show_changed(change.tasks.trash(chosen), "Removed", "Already in the trash")
 
 
 @commands.command()
 def restore(
     ctx: typer.Context,
-    refs: Refs,
+    refs: Refs = [],  # noqa: B006 - Typer copies it
+    where: Where = None,
     archived: Annotated[
         bool, typer.Option("--archived", help="Restore from the archive instead.")
     ] = False,
+    yes: Yes = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Restore tasks from the trash, or from the archive: all of them, or none.
+
+    With -w, restore all tasks of the trash (or the archive) that match a filter. It says how many,
+    and asks.
 
     \b
     Examples:
       todo restore 12
+      todo restore -w 'project:house'
       todo list --archived
       todo restore --archived 7
     """
-    run = current_run(ctx)
+    change = Change(current_run(ctx), dry_run)
+    state = TaskState.ARCHIVED if archived else TaskState.TRASH
+    chosen = change.choose(refs, where, "Restore {}?", yes=yes, state=state)
     if archived:
-        run.render.changed("Restored", run.workspace.tasks.restore_archived(refs))
+        change.show("Restored", change.tasks.restore_archived(chosen))
     else:
-        show_changed(run, run.workspace.tasks.restore(refs), "Restored", "Was not in the trash")
+        change.show_changed(change.tasks.restore(chosen), "Restored", "Was not in the trash")
 
 
 @commands.command()
@@ -320,22 +338,3 @@ def stats(
     """
     run = current_run(ctx)
     run.render.stats(run.workspace.tasks.stats(run.today(), days, run.time_zone))
-
-
-def show_changed(
-    run: Run, tasks: ChangedTasks, outcome: str, unchanged: str, *, as_array: bool = True
-) -> None:
-    """Show the outcome of each task: changed, or unchanged."""
-    outcomes = [unchanged if task.id in tasks.unchanged else outcome for task in tasks]
-    run.render.changed(outcomes, tasks, as_array=as_array)
-
-
-def _may_delete(run: Run, refs: Sequence[TaskRef]) -> bool:
-    """Show the tasks that would be deleted, and ask."""
-    run.questions.require_confirmable("--yes")
-    doomed = run.workspace.tasks.get(refs)
-    shown = [f"{task.number}  {task.title}" for task in doomed[:MAX_SHOWN]]
-    if len(doomed) > MAX_SHOWN:
-        shown.append(f"… and {len(doomed) - MAX_SHOWN:,} more")
-    count = "1 task" if len(doomed) == 1 else f"{len(doomed):,} tasks"
-    return run.questions.confirm(f"Delete {count} for good?", option="--yes", about=shown)

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from todo_cli.commands.attributes import draft_of, read_options, reader_of, say
+from todo_cli.commands.changing import Change, DryRun, Where, Yes
 from todo_cli.commands.options import (
     HAS_SEPARATOR,
     CommandGroup,
     Description,
     Due,
+    OptionalRef,
     PriorityWord,
     Project,
-    Ref,
     Tags,
     Wait,
     current_run,
 )
 from todo_cli.commands.suggestions import complete_attribute, complete_tag
-from todo_cli.commands.tasks import show_changed
 from todo_cli.errors import InvalidDraft, InvalidInput
 from todo_cli.values import NOT_GIVEN, TaskDraft
 
@@ -47,6 +47,7 @@ def add(
     priority: PriorityWord = None,
     tags: Tags = [],  # noqa: B006 - Typer copies it
     project: Project = None,
+    dry_run: DryRun = False,
 ) -> None:
     """Add a task; the words of the title are joined by one space.
 
@@ -65,14 +66,15 @@ def add(
       todo add - -t shop < tasks.txt
     """
     run = current_run(ctx)
+    change = Change(run, dry_run)
     attributes = read_options(
         run, due=due, wait=wait, priority=priority, project=project, tags=tags
     )
     if title == ["-"]:
-        run.render.added(_add_lines(run, description, attributes))
+        change.show_added(_add_lines(change, description, attributes))
     else:
         draft = draft_of(" ".join(title), description, attributes)
-        run.render.added(run.workspace.tasks.add([draft])[0])
+        change.show_added(change.tasks.add([draft])[0])
     say(run, attributes)
     for option, text in (("-D", due), ("-W", wait)):
         _hint_at_split_date(run, option, text, title)
@@ -101,9 +103,7 @@ def q(
             help="The title, then its attributes.",
         ),
     ],
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", "-n", help="Show what is understood, and do nothing.")
-    ] = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Add a task by one line that ends with its attributes.
 
@@ -161,7 +161,8 @@ def _say_line(run: Run, line: Line) -> None:
 @commands.command()
 def edit(
     ctx: typer.Context,
-    ref: Ref,
+    ref: OptionalRef = None,
+    where: Where = None,
     title: Annotated[str | None, typer.Option(metavar="TEXT", help="The new title.")] = None,
     description: Description = None,
     due: Due = None,
@@ -179,6 +180,8 @@ def edit(
         ),
     ] = [],  # noqa: B006 - Typer copies it
     project: Project = None,
+    yes: Yes = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Change a task; `none` clears an attribute, `-d ""` the description.
 
@@ -186,12 +189,16 @@ def edit(
     options your editor ($VISUAL or $EDITOR) opens on the task: the title on the first line, an
     attribute on each line below it, and the description after an empty line.
 
+    With -w, change all tasks that match a filter, as `todo list FILTER` shows them: pending tasks
+    that do not wait, unless the filter names others. It says how many, and asks.
+
     \b
     Examples:
       todo edit 12 --title "Buy oat milk"
       todo edit 12 -D tomorrow -p none
       todo edit 12 -t shop --no-tag phone
       todo edit 12 -d ""
+      todo edit -w 'project:work is:overdue' -D monday
       todo edit 12
     """
     run = current_run(ctx)
@@ -209,22 +216,30 @@ def edit(
         title=NOT_GIVEN if title is None else title,
         description=NOT_GIVEN if description is None else description,
     )
-    if changes:
-        edited = run.workspace.tasks.edit(ref, changes)
-        show_changed(run, edited, "Edited", "Unchanged", as_array=False)
-        say(run, changes, edited[0])
-    else:
-        _edit_in_editor(run, ref)
+    change = Change(run, dry_run)
+    if where is not None and not changes:
+        raise InvalidInput(
+            "With -w, an option has to say what to change.",
+            hint="For example: todo edit -w '@home' -p high",
+        )
+    if ref is not None and where is None and not changes:
+        _edit_in_editor(change, ref)
+        return
+    chosen = change.choose([ref] if ref else [], where, "Edit {}?", yes=yes)
+    edited = change.tasks.edit_all(chosen, changes)
+    change.show_changed(edited, "Edited", "Unchanged", as_array=where is not None)
+    if edited:
+        say(run, changes, edited[0] if len(edited) == 1 else None)
 
 
-def _edit_in_editor(run: Run, ref: TaskRef) -> None:
+def _edit_in_editor(change: Change, ref: TaskRef) -> None:
     from todo_cli.commands.editor import edited_text
 
-    before = run.workspace.tasks.get([ref])[0]
-    with edited_text(run, before) as after:
-        edited = run.workspace.tasks.edit(ref, after, unchanged_since=before) if after else [before]
-    run.render.changed("Edited" if after else "Unchanged", edited, as_array=False)
-    say(run, after, edited[0])
+    before = change.tasks.get([ref])[0]
+    with edited_text(change.run, before) as after:
+        edited = change.tasks.edit(ref, after, unchanged_since=before) if after else [before]
+    change.show("Edited" if after else "Unchanged", edited, as_array=False)
+    say(change.run, after, edited[0])
 
 
 @commands.command()
@@ -268,16 +283,14 @@ def when(
     run.render.line(text)
 
 
-def _add_lines(run: Run, description: str | None, attributes: TaskChanges) -> list[Task]:
+def _add_lines(change: Change, description: str | None, attributes: TaskChanges) -> list[Task]:
     """Add a task for each line of standard input that is not empty."""
-    lines = run.stdin_text("titles, one a line").split("\n")
+    lines = change.run.stdin_text("titles, one a line").split("\n")
     numbered = [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
     if not numbered:
         raise InvalidInput("Standard input has no task.", hint="Give one title per line.")
     try:
-        return run.workspace.tasks.add(
-            [draft_of(line, description, attributes) for _, line in numbered]
-        )
+        return change.tasks.add([draft_of(line, description, attributes) for _, line in numbered])
     except InvalidDraft as error:
         number = numbered[error.position][0]
         raise InvalidInput(

@@ -85,6 +85,10 @@ runs. So a connection that was used before is first tested, in one more round tr
 statement may take all the time that is left.
 """
 
+ROLLED_BACK = {"is_rolled_back": True}
+"""Execution options of a statement that is only rehearsed. BEGIN and ROLLBACK are sent around it in
+its pipeline, so it still is one round trip."""
+
 
 def identity_values(
     session_token: str, limit_milliseconds: str, options: Mapping[str, Any] = MappingProxyType({})
@@ -335,11 +339,18 @@ class Database:
             remaining = self._current.use(connection, is_alive=True)
         identity = connection.cursor()
         limit = _milliseconds_for_server(remaining)
+        is_rolled_back = ROLLED_BACK.items() <= context.execution_options.items()
         try:
             with connection.pipeline():
+                if is_rolled_back:
+                    connection.execute("begin")
                 self._identify(identity, limit, context.execution_options)
                 cursor.execute(statement.encode(), parameters)
+                if is_rolled_back:
+                    connection.execute("rollback")
         except psycopg.Error:
+            if is_rolled_back:
+                _end_transaction(connection)
             # If the token is not valid, that is why the statement failed.
             if identity.pgresult is not None and identity.rownumber is not None:
                 _require_user(identity)
@@ -423,6 +434,12 @@ def only(rows: Sequence[T]) -> T:
     if not rows:
         raise DatabaseFault("The database did not answer what it must.", reason="unexpected_answer")
     return rows[0]
+
+
+def _end_transaction(connection: connecting.Connection) -> None:
+    """Roll back the transaction that a failed statement has left open."""
+    with contextlib.suppress(psycopg.Error):
+        connection.execute("rollback")
 
 
 def _require_user(identity: psycopg.Cursor[Any]) -> None:

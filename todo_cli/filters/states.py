@@ -14,7 +14,7 @@ _IMPOSSIBLE = {
     TaskState.ALL: frozenset({State.TRASH}),
     TaskState.ARCHIVED: frozenset({State.PENDING, State.OVERDUE, State.WAITING, State.TRASH}),
 }
-"""The states that no task has which such a list shows."""
+"""The states that none of these tasks has."""
 
 _LISTS = {
     TaskState.DONE: "completed tasks",
@@ -47,7 +47,7 @@ def names_waiting(tree: Filter) -> bool:
 
 
 def require_possible(tree: Filter, shown: TaskState) -> None:
-    """See that a filter does not contradict the option that says which tasks are shown.
+    """See that a filter does not contradict what else says which tasks are meant.
 
     Raises:
         InvalidInput: it requires a state that none of them has.
@@ -55,8 +55,8 @@ def require_possible(tree: Filter, shown: TaskState) -> None:
     for part in required(tree):
         if isinstance(part, Is) and part.state in _IMPOSSIBLE.get(shown, ()):
             raise InvalidInput(
-                f"A list of {_LISTS[shown]} has none that is {_named(part.state)}.",
-                hint=f"Leave out is:{part.state}, or list other tasks.",
+                f"Of {_LISTS[shown]}, none is {_named(part.state)}.",
+                hint=f"Leave out is:{part.state}, or name other tasks.",
                 reason="contradiction",
             )
 

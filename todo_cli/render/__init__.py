@@ -103,6 +103,11 @@ class Renderer:
     def _styled(self, text: str, style: str) -> str:
         return styled(text, style if self._has_colour else "")
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether numbers alone are printed: `--quiet` was given, and JSON was not asked for."""
+        return self._quiet and not self._json
+
     # --- narration -------------------------------------------------------------------------
 
     def note(self, sentence: str) -> None:
@@ -129,7 +134,7 @@ class Renderer:
     def added(self, added: Task | list[Task]) -> None:
         """The added tasks: one task, or a list of them from lines of input."""
         tasks = added if isinstance(added, list) else [added]
-        if self._quiet and not self._json:
+        if self.is_quiet:
             self._stdout.write("".join(f"{task.number}\n" for task in tasks))
         else:
             self.changed("Added", tasks, as_array=isinstance(added, list))

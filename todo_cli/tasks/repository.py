@@ -18,6 +18,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlmodel import Session, col, select
 
+from todo_cli.database.rehearsal import Rehearsal
 from todo_cli.database.session import Database
 from todo_cli.documents import document_column, record_column
 from todo_cli.errors import (
@@ -34,9 +35,11 @@ from todo_cli.tasks import references, statements, views
 from todo_cli.tasks.urgency import Term
 from todo_cli.values import (
     MAX_STATS_DAYS,
+    MAX_TASKS,
     DayCount,
     DueCounts,
     GroupCount,
+    MatchingTasks,
     Stats,
     TaskChanges,
     TaskDraft,
@@ -98,7 +101,7 @@ class TaskRepository:
     Every method may raise what `Database.run` raises. It has then changed nothing.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database | Rehearsal) -> None:
         self._database = database
 
     def add(self, drafts: Sequence[TaskDraft]) -> list[Task]:
@@ -199,11 +202,7 @@ class TaskRepository:
     def _numbers(self, query: TaskQuery) -> array[int]:
         """The numbers of the query's tasks, in order, at eight bytes each. One round trip."""
         statement = statements.numbers(query)
-        packed = self._database.run(lambda session: session.scalar(statement))
-        numbers = array("q", packed or b"")
-        if sys.byteorder == "little":
-            numbers.byteswap()
-        return numbers
+        return _unpacked(self._database.run(lambda session: session.scalar(statement)))
 
     def _read_texts(self, statement: Any, size: int) -> _TextPage:
         row = self._database.run(lambda session: session.execute(statement).one())
@@ -226,6 +225,22 @@ class TaskRepository:
         if not from_trash:
             _refuse_trash(found)
         return found
+
+    def matching(self, query: TaskQuery, *, titles: int) -> MatchingTasks:
+        """All tasks of the query, the newest first, with so many titles. One round trip.
+
+        Raises:
+            InvalidInput: there are more than a command takes.
+        """
+        statement = statements.matching(query, titles)
+        row = self._database.run(lambda session: session.execute(statement).one())
+        numbers = _unpacked(row.numbers)
+        if len(numbers) > MAX_TASKS:
+            raise InvalidInput(
+                f"More than {MAX_TASKS:,} tasks match; a command takes up to {MAX_TASKS:,}.",
+                hint="Narrow the filter, and do it in several commands.",
+            )
+        return MatchingTasks(numbers, row.titles or [])
 
     def numbered(
         self, digits: str, state: TaskState, *, excluded: Sequence[int] = ()
@@ -323,11 +338,8 @@ class TaskRepository:
         """
         clean = changes.cleaned()
         columns = statements.changed_columns(clean)
-        if not columns:
-            (task,) = self.get([ref], from_trash=False)
-            return ChangedTasks([task], frozenset([task.id]))
-        if unchanged_since is None:
-            return self._update([ref], columns)
+        if unchanged_since is None or not columns:
+            return self.edit_all([ref], clean)
         seen = col(Task.updated_at) == unchanged_since.updated_at
         edited = self._change(statements.update([ref], columns, and_also=seen))
         if not edited:
@@ -337,6 +349,19 @@ class TaskRepository:
                 return ChangedTasks([now])  # our first try was committed and its answer lost
             raise EditConflict(f"Task {unchanged_since.number} was changed meanwhile.")
         return edited
+
+    def edit_all(self, refs: Sequence[TaskRef], changes: TaskChanges) -> ChangedTasks:
+        """Make the same changes to every task, or to none. One round trip.
+
+        Raises:
+            InvalidInput: a text is not valid.
+            TaskNotFound, AmbiguousTask: a reference does not mean one task outside the trash.
+        """
+        columns = statements.changed_columns(changes.cleaned())
+        if columns:
+            return self._update(refs, columns)
+        tasks = self.get(refs, from_trash=False)
+        return ChangedTasks(tasks, frozenset(task.id for task in tasks))
 
     def trash(self, refs: Sequence[TaskRef]) -> ChangedTasks:
         """Move every task to the trash, or none. Tasks already there stay unchanged."""
@@ -503,6 +528,14 @@ class TaskRepository:
     def _explain(self, refs: Sequence[TaskRef], *, from_trash: bool = False) -> None:
         """Raise why nothing was changed. This takes a second round trip."""
         self.get(refs, from_trash=from_trash)
+
+
+def _unpacked(packed: bytes | None) -> array[int]:
+    """The numbers that a statement has packed as big-endian bigints."""
+    numbers = array("q", packed or b"")
+    if sys.byteorder == "little":
+        numbers.byteswap()
+    return numbers
 
 
 def _cleaned(drafts: Sequence[TaskDraft]) -> list[TaskDraft]:

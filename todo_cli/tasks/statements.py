@@ -48,6 +48,7 @@ from todo_cli.tasks.references import (
 from todo_cli.values import (
     DEFAULT_LIMIT,
     DUE_COLUMNS,
+    MAX_TASKS,
     WRITTEN_FIELDS,
     SortKey,
     TaskChanges,
@@ -556,9 +557,35 @@ def _bounded_texts(
 def numbers(query: TaskQuery) -> sa.Select[Any]:
     """The numbers of the query's tasks, in order, as one value of big-endian bigints."""
     selected = page(query).subquery("page")
-    number = sa.func.int8send(selected.c.number, type_=sa.LargeBinary)
-    nothing = aggregate_order_by(sa.literal(b"", sa.LargeBinary), *order(query, selected.c))
-    return sa.select(sa.func.string_agg(number, nothing, type_=sa.LargeBinary))
+    return sa.select(_packed(selected, *order(query, selected.c)))
+
+
+def matching(query: TaskQuery, titles: int) -> sa.Select[Any]:
+    """One row: the numbers of the query's tasks, packed, and so many titles; newest first.
+
+    The limit is one more than a command takes.
+    """
+    of = source_of(query)
+    newest_first = col(of.number).desc()
+    found = (
+        sa.select(of.number, of.title)
+        .where(*_conditions(query, of))
+        .order_by(newest_first)
+        .limit(MAX_TASKS + 1)
+        .cte("found")
+    )
+    named = sa.select(found).order_by(found.c.number.desc()).limit(titles).subquery("named")
+    title = aggregate_order_by(named.c.title, named.c.number.desc())
+    texts = sa.select(sa.func.array_agg(title, type_=ARRAY(sa.Text))).scalar_subquery()
+    packed = _packed(found, found.c.number.desc())
+    return sa.select(packed.label("numbers"), texts.label("titles"))
+
+
+def _packed(rows: sa.FromClause, *order: sa.ColumnElement[Any]) -> sa.ColumnElement[bytes]:
+    """The numbers of rows as one value of big-endian bigints."""
+    number = sa.func.int8send(rows.c.number, type_=sa.LargeBinary)
+    nothing = aggregate_order_by(sa.literal(b"", sa.LargeBinary), *order)
+    return sa.func.string_agg(number, nothing, type_=sa.LargeBinary)
 
 
 def after_reading(query: TaskQuery, count: int) -> TaskQuery:
