@@ -21,6 +21,7 @@ from todo_cli.render import Renderer
 if TYPE_CHECKING:
     from todo_cli.questions import Questions
     from todo_cli.render_database import DatabaseRenderer
+    from todo_cli.render_history import HistoryRenderer
     from todo_cli.values import Viewer
     from todo_cli.workspace import Databases, Workspace
 
@@ -108,6 +109,13 @@ class Run:
 
         return self._make_renderer(DatabaseRenderer)
 
+    @cached_property
+    def history_render(self) -> HistoryRenderer:
+        """The renderer of the commands on the history."""
+        from todo_cli.render_history import HistoryRenderer
+
+        return self._make_renderer(HistoryRenderer)
+
     def _make_renderer(self, kind: type[AnyRenderer]) -> AnyRenderer:
         return kind(
             stdout=self.invocation.stdout,
@@ -139,6 +147,7 @@ class Run:
             callbacks=callbacks,
             databases=self.databases,
             settings=self.settings,
+            command=self.command.removeprefix("todo "),
         )
 
     def _before_preparing(self) -> None:

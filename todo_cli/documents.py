@@ -88,6 +88,28 @@ def _value(task: Task, name: str) -> Any:
     return Priority(value).word if name == "priority" and value else json_value(value)
 
 
+def changed_document(values: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The columns of an event of the history, as PostgreSQL's JSON, in the form of a task's
+    document and in its order. None: there was no task."""
+    if values is None:
+        return None
+    names = sorted(values, key=lambda name: _PLACES.get(name, len(_PLACES)))
+    return {name: _changed_value(name, values[name]) for name in names}
+
+
+_PLACES = {name: place for place, name in enumerate(TASK_FIELDS)}
+
+
+def _changed_value(name: str, value: Any) -> Any:
+    if value is None:
+        return None
+    if name == "priority":
+        return Priority(value).word
+    if name.endswith("_at"):
+        return rfc3339(datetime.fromisoformat(value))
+    return json_value(time.fromisoformat(value)) if name == "due_time" else value
+
+
 def session_document(session: AccountSession) -> dict[str, Any]:
     """The JSON document of a session."""
     return {

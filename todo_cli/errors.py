@@ -5,6 +5,7 @@
     │   ├── TaskNotFound         a reference fits no task of this user
     │   ├── AmbiguousTask        a reference fits several
     │   ├── EditConflict         somebody else changed the task meanwhile
+    │   ├── CannotUndo           there is nothing to undo, or something has changed since
     │   ├── RuleViolated         the database refused by a constraint or a privilege
     │   ├── AddressTaken         the e-mail address has an account already
     │   ├── AccountNotFound      no account has the e-mail address
@@ -88,6 +89,10 @@ class AmbiguousTask(Refused):
 
 class EditConflict(Refused):
     code = "edit_conflict"
+
+
+class CannotUndo(Refused):
+    code = "cannot_undo"
 
 
 class RuleViolated(Refused):

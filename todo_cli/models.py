@@ -171,6 +171,32 @@ class Task(_TaskColumns, table=True):
     updated_at: datetime = Field(sa_column_kwargs=_NOW)
 
 
+class TaskEvent(SQLModel, table=True):
+    """A change of one task by one statement of a command. Written by triggers; people may read.
+
+    All changes of a command have its `batch_id`. `before` and `after` have the columns that
+    changed. An undo begins with an event without a task, whose `undoes` is the batch it undoes.
+    """
+
+    __tablename__: ClassVar[Any] = "task_events"
+    __table_args__: ClassVar[Any] = (
+        sa.PrimaryKeyConstraint("user_id", "id"),
+        sa.Index(None, "user_id", "batch_id", "id"),
+        sa.Index(None, "user_id", "task_id", "id"),
+    )
+
+    user_id: UUID = Field(foreign_key="users.id", ondelete="CASCADE")
+    id: UUID
+    batch_id: UUID
+    task_id: UUID | None = None
+    number: int | None = Field(default=None, sa_type=sa.BigInteger)
+    at: datetime = Field(sa_column_kwargs=_NOW)
+    command: str = Field(sa_type=sa.Text)
+    undoes: UUID | None = None
+    before: dict[str, Any] | None = Field(default=None, sa_type=_JSON)
+    after: dict[str, Any] | None = Field(default=None, sa_type=_JSON)
+
+
 class ArchivedTask(_TaskColumns, table=True):
     """A task that an administrator moved out of the way; the same task, number and all."""
 

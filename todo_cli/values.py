@@ -148,6 +148,10 @@ class Viewer:
         return datetime.combine(day, time.min, tzinfo=self.now.tzinfo)
 
 
+MAX_HISTORY = 1_000
+"""How many commands of the history are read at once."""
+
+
 class SortKey(StrEnum):
     CREATED = "created"
     UPDATED = "updated"

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from todo_cli.database.session import Database, Waiting
     from todo_cli.database.target import Target
     from todo_cli.local import EmbeddedHome
+    from todo_cli.tasks.history import History
     from todo_cli.tasks.repository import TaskRepository
     from todo_cli.values import Account
 
@@ -42,6 +43,7 @@ class Databases(Protocol):
         timeout_seconds: float,
         revive: Callable[[], None] | None = None,
         waiting: Waiting | None = None,
+        command: str = "",
     ) -> Database: ...
 
     def release(self, database: Database) -> None: ...
@@ -58,6 +60,7 @@ class OwnDatabases:
         timeout_seconds: float,
         revive: Callable[[], None] | None = None,
         waiting: Waiting | None = None,
+        command: str = "",
     ) -> Database:
         from todo_cli.database.session import Database
 
@@ -67,6 +70,7 @@ class OwnDatabases:
             timeout_seconds=timeout_seconds,
             revive=revive,
             waiting=waiting,
+            command=command,
         )
 
     def release(self, database: Database) -> None:
@@ -99,7 +103,8 @@ class Workspace:
 
     Nothing is read or opened before it is needed. The database is `database_url`, else the one of
     the environment's variables, else the one that a log-in stored, else the embedded database. The
-    embedded database is created and migrated, and logs in, by itself.
+    embedded database is created and migrated, and logs in, by itself. `command` is the name of the
+    changes in the history.
     """
 
     def __init__(
@@ -110,7 +115,9 @@ class Workspace:
         callbacks: Callbacks | None = None,
         databases: Databases | None = None,
         settings: Settings | None = None,
+        command: str = "api",
     ) -> None:
+        self._command = command
         self.settings = settings or Settings.from_environment(environ)
         self.timeout_seconds = self.settings.timeout_seconds
         """How long to wait for the database in total."""
@@ -281,6 +288,13 @@ class Workspace:
         return TaskRepository(Rehearsal(self.database))
 
     @property
+    def history(self) -> History:
+        """The history of the logged-in user's tasks: what was changed, undo, redo."""
+        from todo_cli.tasks.history import History
+
+        return History(self.database)
+
+    @property
     def accounts(self) -> Accounts:
         """The accounts of the database, under the current log-in."""
         return self._accounts_of(self.database)
@@ -299,6 +313,7 @@ class Workspace:
                 timeout_seconds=self.timeout_seconds,
                 revive=self._place.revive,
                 waiting=self._callbacks.waiting,
+                command=self._command,
             )
         return self._opened[token]
 

@@ -155,8 +155,14 @@ BREAKS = {
     "triggers ": ["drop trigger tasks_admit_writer on tasks"],
     "seeded_data": ["insert into users (email, name) values ('a@r1.seed.example.com', 'A')"],
     "dead_rows_tasks": ["alter table tasks set (autovacuum_enabled = off)",
+        "set todo.maintenance = 'on'",
         "insert into tasks (user_id, title) select user_id, 'More' "
         "from tasks, generate_series(1, 50)", "delete from tasks where title = 'More'",
+        "select pg_stat_force_next_flush()", "select 1"],
+    "dead_rows_task_events": ["alter table task_events set (autovacuum_enabled = off)",
+        "insert into task_events (id, user_id, batch_id, command)"
+        " select gen_random_uuid(), id, id, 'x' from users, generate_series(1, 5000)",
+        "delete from task_events where command = 'x'",
         "select pg_stat_force_next_flush()", "select 1"],
     "dead_rows_tasks_archive": ["alter table tasks_archive set (autovacuum_enabled = off)",
         "insert into tasks_archive (id, user_id, title, completed, created_at, updated_at, number)"
@@ -191,6 +197,7 @@ WARNINGS = (
     "constraint_validity",
     "seeded_data",
     "dead_rows_tasks",
+    "dead_rows_task_events",
     "dead_rows_tasks_archive",
 )
 

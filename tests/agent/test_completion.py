@@ -70,7 +70,7 @@ def legacy(cli: Cli, shell: str, line: str) -> list[str]:
 
 def test_commands_options_and_values_are_completed(cli: Cli) -> None:
     kind, *commands = complete(cli, "bash", "todo re", how=INSERTS)
-    assert (kind, sorted(commands)) == ("words", ["register", "reopen", "restore"])
+    assert (kind, sorted(commands)) == ("words", ["redo", "register", "reopen", "restore"])
     assert complete(cli, "bash", "todo list --lim") == ["words", "--limit"]
     for shell in ("zsh", "fish", "powershell"):
         (_, offered) = complete(cli, shell, "todo list --lim")

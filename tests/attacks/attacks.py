@@ -425,6 +425,93 @@ def _(alice: Attacker) -> str:
     return "refused without the row; tells that the UUID is in use"
 
 
+@attack("read others' history: select, by task, by batch, copy, explain analyze")
+def _(alice: Attacker) -> str:
+    batch, task = _event_of_bob(alice)
+    for statement in (
+        "select * from task_events",
+        "select before, after from task_events for share of task_events",
+        f"select * from task_events where batch_id = '{batch}'",
+        f"select * from task_events where task_id = '{task}' or after ->> 'title' like 'Secret%%'",
+        "select t.title, e.* from task_events as e left join tasks as t on t.id = e.task_id",
+        "explain (analyze, verbose) select * from task_events where after ->> 'title' like 'S%%'",
+    ):
+        if " for share" in statement:
+            alice.refused(statement)
+        else:
+            alice.run(statement)
+    alice.copied("copy (select * from task_events) to stdout")
+    alice.refused("copy task_events from stdin")
+    bob = alice.scene.bob.id
+    assert alice.run("select count(*) from task_events where user_id = %s", bob) == [(0,)]
+    return NOTHING
+
+
+@attack("forge, change or delete history, one's own too")
+def _(alice: Attacker) -> str:
+    own = alice.scene.alice.id
+    for whose in (own, alice.scene.bob.id):
+        alice.all_refused(
+            "insert into task_events (id, user_id, batch_id, command)"
+            f" values (gen_random_uuid(), '{whose}', gen_random_uuid(), 'done')",
+            f"update task_events set command = 'x' where user_id = '{whose}'",
+            f"delete from task_events where user_id = '{whose}'",
+        )
+    alice.all_refused(
+        "truncate task_events",
+        "alter table task_events disable row level security",
+        "drop trigger tasks_log_added on tasks",
+        "merge into task_events using (values (1)) as v on true when matched then delete",
+    )
+    return REFUSED
+
+
+@attack("undo another's command, by the id of its batch")
+def _(alice: Attacker) -> str:
+    batch, _ = _event_of_bob(alice)
+    own = "select user_id from task_events where task_id is not null group by user_id"
+    alice.run("begin")
+    for is_redo in ("false", "true"):
+        for is_dry_run in ("true", "false"):
+            alice.run(f"select todo_auth.undo('{batch}', {is_redo}, {is_dry_run})")
+    assert set(alice.run(own)) == {(alice.scene.alice.id,)}
+    alice.run("rollback")
+    alice.be("nobody's")
+    assert alice.run(f"select todo_auth.undo('{batch}', false, false) ->> 'refused'") == [
+        ("nothing",)
+    ]
+    return "only one's own commands are undone"
+
+
+@attack("name another's batch in the settings, or have a change not logged")
+def _(alice: Attacker) -> str:
+    batch, task = _event_of_bob(alice)
+    names = {"todo.batch_id": batch, "todo.command": "undo", "todo.undoing": "on"}
+    if alice.way == WAYS[0]:  # an owner's URL may maintain
+        names["todo.maintenance"] = "on"
+    alice.run("begin")
+    for name, value in names.items():
+        alice.run("select set_config(%s, %s, true)", name, value)
+    ((own,),) = alice.run("insert into tasks (title) values ('Mine') returning id")
+    alice.run("update tasks set title = 'Mine too' where id = %s", own)
+    alice.run("update tasks set title = 'Mine too' where id = %s", task)
+    logged = "select user_id, undoes from task_events where batch_id = %s and task_id = %s"
+    assert alice.run(logged, batch, own) == [(alice.scene.alice.id, None)] * 2
+    alice.run("delete from tasks where id = %s", own)
+    kept = "select count(*), count(before), count(after) from task_events where task_id = %s"
+    assert alice.run(kept, own) == [(1, 0, 0)]
+    alice.run("rollback")
+    return "logged as one's own"
+
+
+def _event_of_bob(alice: Attacker) -> tuple[str, str]:
+    """The ids of a batch and a task of Bob's, which the attacker happens to know."""
+    ((batch, task),) = alice.scene.as_owner(
+        "select batch_id, task_id from task_events where user_id = %s limit 1", alice.scene.bob.id
+    )
+    return str(batch), str(task)
+
+
 @attack("truncate, alter, drop; switch off triggers, policies or row-level security")
 def _(alice: Attacker) -> str:
     alice.all_refused(
@@ -702,6 +789,12 @@ def _(alice: Attacker) -> str:
         "select todo_auth.count_task_numbers()",
         "select todo_auth.stamp_task()",
         "select todo_auth.admit_task_writer()",
+        "select todo_auth.log_added_tasks()",
+        "select todo_auth.log_changed_tasks()",
+        "select todo_auth.log_deleted_tasks()",
+        f"select * from todo_auth.batch_changes('{alice.scene.bob.id}', gen_random_uuid())",
+        f"select todo_auth.batch_to_undo('{alice.scene.bob.id}', false)",
+        f"select todo_auth.undone_command('{alice.scene.bob.id}', gen_random_uuid())",
     )
     granted = alice.run(
         "select proname from pg_proc as p where pronamespace = 'todo_auth'::regnamespace"

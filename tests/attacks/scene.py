@@ -29,6 +29,10 @@ select jsonb_build_object(
     'accounts', (
         select jsonb_agg(to_jsonb(a) order by a.id) from accounts as a where a.user_id = %(id)s
     ),
+    'events', (
+        select jsonb_agg(to_jsonb(e) order by e.id) from task_events as e
+        where e.user_id = %(id)s
+    ),
     'archived', (
         select jsonb_agg(to_jsonb(t) order by t.id) from tasks_archive as t
         where t.user_id = %(id)s

@@ -38,7 +38,8 @@ def hint(result: Result, exit_code: int = 2) -> str:
         ("finish 1 2", "todo done 1 2"),
         ("delete 1", "todo rm 1"),
         ("remove 1", "todo rm 1"),
-        ("undo 1", "todo reopen 1, or todo restore 1"),
+        ("revert", "todo undo"),
+        ("log 1", "todo history 1"),
         ("find oat milk", "todo list --search 'oat milk'"),
         ("new Buy milk", "todo add Buy milk"),
         ("Add Buy milk", "todo add Buy milk"),
@@ -58,6 +59,11 @@ def hint(result: Result, exit_code: int = 2) -> str:
 )
 def test_what_was_probably_meant_is_named(cli: Cli, words: str, meant: str) -> None:
     assert hint(cli(*words.split())) == f"Did you mean: {meant}"
+
+
+def test_undo_takes_no_task(cli: Cli) -> None:
+    meant = "todo undo takes back the last command. For one task: todo reopen 1, todo restore 1"
+    assert hint(cli("undo", "1")) == meant
 
 
 def test_words_that_are_no_command_may_be_a_task(cli: Cli) -> None:

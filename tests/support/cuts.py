@@ -28,7 +28,7 @@ _STATE = """
 select number, title, description, completed, completed_at is not null, deleted_at is not null
 from tasks order by number
 """
-_RESET = "truncate tasks, todo_auth.task_counters"
+_RESET = "truncate tasks, task_events, todo_auth.task_counters"
 _SEED = """
 insert into tasks (user_id, title, completed, deleted_at) values
     (%(user)s, 'pending', false, null),
@@ -44,7 +44,13 @@ class Walk:
     name: str
     words: list[str]
     stdin: str = ""
+    before: tuple[str, ...] = ()
+    """Statements before each run: what the command undoes, or does again."""
 
+
+_SESSION = "select set_config('todo.session_token', %(token)s, false)"
+_DONE = "update tasks set completed = true where user_id = %(user)s"
+_UNDO = "select todo_auth.undo(gen_random_uuid(), false, false)"
 
 WALKS = [
     Walk("add", ["add", "Buy", "milk"]),
@@ -56,6 +62,9 @@ WALKS = [
     Walk("rm", ["rm", "1", "2"]),
     Walk("restore", ["restore", "3"]),
     Walk("edit -w", ["edit", "-w", "is:done,pending", "--title", "changed", "--yes"]),
+    Walk("undo", ["undo"], before=(_DONE,)),
+    Walk("undo of add", ["undo"]),
+    Walk("redo", ["redo"], before=(_DONE, _SESSION, _UNDO)),
 ]
 
 
@@ -92,7 +101,7 @@ class CutWalker:
         """
         outcomes = Outcomes()
         with psycopg.connect(self._superuser_url, autocommit=True) as observer:
-            untouched = self._reset(observer)
+            untouched = self._reset(observer, walk)
             self._proxy.stats.reset()
             assert self._run(walk).exit_code == 0
             # A command may have used its connection for several statements; it is still the newest.
@@ -101,7 +110,7 @@ class CutWalker:
             changed = _state(observer)
             assert changed != untouched
             for message, side in _places(kinds, row_stride):
-                self._reset(observer)
+                self._reset(observer, walk)
                 verdict = self._cut(walk, message, side, times)
                 outcome = _judge(verdict, _state(observer), untouched, changed)
                 outcomes.counts[outcome] += 1
@@ -126,9 +135,11 @@ class CutWalker:
         environ = {"TODO_DATABASE_URL": self._url, "TODO_TIMEOUT": "20"}
         return self._call(*walk.words, stdin=walk.stdin, environ=environ, person=self._person)
 
-    def _reset(self, observer: psycopg.Connection[Any]) -> State:
+    def _reset(self, observer: psycopg.Connection[Any], walk: Walk) -> State:
         observer.execute(_RESET)
-        observer.execute(_SEED, {"user": self._person.id})
+        values = {"user": self._person.id, "token": self._person.token}
+        for statement in (_SEED, *walk.before):
+            observer.execute(statement.encode(), values)
         return _state(observer)
 
 

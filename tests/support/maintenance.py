@@ -51,3 +51,8 @@ def count_archivable(url: str, older_than: timedelta) -> int:
 def count_purgeable(url: str, older_than: timedelta) -> int:
     with connected(url) as connection:
         return retention.count_purgeable(connection, older_than)
+
+
+def forget_events(url: str) -> int:
+    with connected(url) as connection:
+        return retention.forget_events(connection, progress=in_silence)

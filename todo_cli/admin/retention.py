@@ -1,6 +1,6 @@
-"""Keeps tables small: archives old completed tasks, and deletes old tasks from the trash.
+"""Keeps tables small: archives old completed tasks, deletes old trash and old events of a history.
 
-Both go through a table once, in small steps. Each step is a transaction that skips locked tasks
+Each goes through a table once, in small steps. A step is a transaction that skips locked tasks
 (FOR UPDATE SKIP LOCKED), so that it neither waits nor makes others wait. A later run does the tasks
 that an interrupted run left or skipped.
 """
@@ -38,6 +38,11 @@ left to archive, and a distant server makes each step expensive."""
 
 _AGE = re.compile(r"(\d{1,6})([dwy])")
 _DAYS = {"d": 1, "w": 7, "y": 365}
+HISTORY_AGE = timedelta(days=90)
+"""How long events of the history are kept."""
+EVENT_PAGES_A_STEP = 64
+"""Some 1,500 events."""
+
 MAX_DAYS = 365_000
 """A thousand years. PostgreSQL has no instants before 4713 BC."""
 
@@ -90,6 +95,8 @@ def archive(connection: Connection, older_than: timedelta, *, progress: Progress
 def purge(connection: Connection, older_than: timedelta, *, progress: Progress) -> int:
     """Delete tasks for good that have been in the trash for so long. Returns how many.
 
+    Their events in the history are deleted with them, so that nothing of their texts stays.
+
     The connection must be in autocommit mode.
 
     Raises:
@@ -102,7 +109,7 @@ def purge(connection: Connection, older_than: timedelta, *, progress: Progress) 
         pass  # refuses roles that do not see every task
     while after is not None:
         values = {"user": after[0], "number": after[1], "step": TASKS_A_STEP}
-        with _step(connection):
+        with _step(connection, **_BY_INDEX):
             cursor = connection.execute(_PURGE, {**values, "age": older_than})
         row = cursor.fetchone()
         assert row is not None
@@ -110,6 +117,32 @@ def purge(connection: Connection, older_than: timedelta, *, progress: Progress) 
         purged += row[0]
         progress(purged, None, "Purging")
     return purged
+
+
+def forget_events(connection: Connection, *, progress: Progress) -> int:
+    """Delete the events of the history that are older than `HISTORY_AGE`. Returns how many.
+
+    The connection must be in autocommit mode.
+
+    Raises:
+        TodoError: the database refused; the steps before were committed.
+    """
+    forgotten = 0
+    notice_interruptions(connection)
+    with maintaining(connection):  # refuses roles that do not see every event
+        pages = int(one(connection, _EVENT_PAGES))
+    for first in range(0, pages, EVENT_PAGES_A_STEP):
+        values = {"first": f"({first},0)", "last": f"({first + EVENT_PAGES_A_STEP},0)"}
+        with _step(connection):
+            cursor = connection.execute(_FORGET, {**values, "age": HISTORY_AGE})
+        forgotten += cursor.rowcount
+        progress(forgotten, None, f"Forgetting the history, page {first:,} of {pages:,}")
+    return forgotten
+
+
+def count_forgettable(connection: Connection) -> int:
+    with maintaining(connection):
+        return int(one(connection, _FORGETTABLE, HISTORY_AGE))
 
 
 def count_archivable(connection: Connection, older_than: timedelta) -> int:
@@ -155,10 +188,10 @@ class _Tasks:
 
 
 @contextmanager
-def _step(connection: Connection) -> Iterator[None]:
+def _step(connection: Connection, **settings: str) -> Iterator[None]:
     """An implicit transaction in one round trip, after a check that the role sees every task."""
     with connection.pipeline():
-        connection.set_locally(**MAINTENANCE)
+        connection.set_locally(**MAINTENANCE, **settings)
         yield
 
 
@@ -200,6 +233,14 @@ select count(*) from tasks
 where completed and deleted_at is null and greatest(completed_at, updated_at) < now() - %(age)s
     and not ({is_referred_to})
 """
+_EVENT_PAGES: LiteralString = """
+select pg_relation_size('public.task_events') / current_setting('block_size')::int
+"""
+_FORGET: LiteralString = """
+delete from task_events
+where ctid >= %(first)s::tid and ctid < %(last)s::tid and at < now() - %(age)s
+"""
+_FORGETTABLE: LiteralString = "select count(*) from task_events where at < now() - %s"
 _PURGEABLE: LiteralString = "select count(*) from tasks where deleted_at < now() - %s"
 
 _CHOOSE: LiteralString = """
@@ -241,7 +282,10 @@ old as (
     for update skip locked
 ),
 gone as (
-    delete from tasks using old where tasks.id = old.id returning tasks.id
+    delete from tasks using old where tasks.id = old.id returning tasks.user_id, tasks.id
+),
+forgotten as (
+    delete from task_events as e using gone where e.user_id = gone.user_id and e.task_id = gone.id
 ),
 last as (
     select user_id, number from trash order by user_id desc, number desc limit 1
@@ -249,3 +293,5 @@ last as (
 select (select count(*) from gone), (select user_id from last), (select number from last)
 """
 """The next step begins after the last task that this one read, old or not."""
+_BY_INDEX = {"enable_hashjoin": "off", "enable_mergejoin": "off"}
+"""Settings for `_PURGE`: without statistics, the planner might read the events of everybody."""

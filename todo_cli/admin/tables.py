@@ -86,6 +86,9 @@ TASKS = Table(
         "tasks_admit_writer",
         "tasks_assign_number",
         "tasks_count_numbers",
+        "tasks_log_added",
+        "tasks_log_changed",
+        "tasks_log_deleted",
         "tasks_sort_tags",
         "tasks_stamp",
     ),
@@ -102,6 +105,7 @@ TASKS_ARCHIVE = Table(
 TABLES = (
     TASKS,
     TASKS_ARCHIVE,
+    Table("task_events", RowSecurity.FORCED, user_column="user_id", privileges=("select",)),
     Table(
         "users",
         RowSecurity.ON,
@@ -146,6 +150,7 @@ FUNCTIONS = (
     "sign_out",
     "sign_out_everywhere",
     "sign_up",
+    "undo",
 )
 """Functions of schema `todo_auth` that people's commands call."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -340,6 +340,9 @@ def purge(
 ) -> None:
     """Delete for good what has been in the trash for 30 days, or AGE. Numbers are not reused.
 
+    The history of these tasks goes too, and all events of the history that are older than 90 days.
+    The commands of that time can then no longer be undone.
+
     \b
     Examples:
       todo db purge --dry-run
@@ -361,9 +364,17 @@ def purge(
     with _connected(run, target) as connection:
         if dry_run:
             count = retention.count_purgeable(connection, age)
-            run.database_render.facts({"tasks": count, "dry_run": True})
+            events = retention.count_forgettable(connection)
+            run.database_render.facts({"tasks": count, "events": events, "dry_run": True})
             return
-        _maintain(run, "Purging", lambda seen: retention.purge(connection, age, progress=seen))
+        also = {"events": 0}
+
+        def work(seen: Progress) -> int:
+            tasks = retention.purge(connection, age, progress=seen)
+            also["events"] = retention.forget_events(connection, progress=seen)
+            return tasks
+
+        _maintain(run, "Purging", work, also)
 
 
 BackupFile = Annotated[Path, typer.Argument(metavar="FILE", show_default=False)]
@@ -693,15 +704,17 @@ def _as_path(answer: str) -> Path | None:
     return Path(answer.strip()).expanduser() if answer.strip() else None
 
 
-def _maintain(run: Run, what: str, work: Callable[[Progress], int]) -> None:
-    """Do the work with a progress bar. Show how many tasks it was, and how fast."""
+def _maintain(
+    run: Run, what: str, work: Callable[[Progress], int], also: Mapping[str, int] | None = None
+) -> None:
+    """Do the work with a progress bar. Show how many tasks it was, how fast, and what `also`."""
     started = time.perf_counter()
     with run.database_render.progress(what) as progress:
         tasks = work(progress)
     seconds = time.perf_counter() - started
     rate = round(tasks / seconds) if seconds else 0
     run.database_render.facts(
-        {"tasks": tasks, "seconds": round(seconds, 3), "tasks_per_second": rate}
+        {"tasks": tasks, "seconds": round(seconds, 3), "tasks_per_second": rate, **(also or {})}
     )
 
 

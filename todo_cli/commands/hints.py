@@ -6,6 +6,7 @@ wording here may change. Codes and reasons may not.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from todo_cli.errors import ExitCode, TodoError
@@ -18,6 +19,12 @@ HINTS = {
     # By reason, where one code has several.
     "task_in_trash": "Bring it back with: todo restore {number}",
     "seems_deleted": "See what is there with: todo list --all, todo list --trash",
+    "nothing_to_undo": "See what was changed: todo history",
+    "nothing_to_redo": "See what was changed: todo history",
+    "deleted_for_good": "What was done before it can be seen, but not undone: todo history",
+    "from_archive": "Move it to the trash instead: todo rm {number}",
+    "changed_since": "See what changed it: todo history {number}",
+    "now_archived": "Bring it back with: todo restore --archived {number}",
     "own_session": "End it with: todo logout",
     "invalid_credential": "Log in again: todo login",
     "not_a_task": (
@@ -100,12 +107,21 @@ def hint_of(error: TodoError, *, command: str) -> str | None:
     return f"See: {command} --help" if error.exit_code == ExitCode.USAGE else None
 
 
+_EXTRA_NUMBER = re.compile(r"(?<=^Got unexpected extra argument\(s\) \()\d+")
+
+
 def hint_of_usage(command: str, message: str) -> str | None:
     """What to type instead of words that the parser refused, where a command has its own advice."""
     if command == "todo q" and message.startswith("No such option"):
         return (
             "Here attributes end the line: due:fri, wait:mon, p1, @tag, project:path. "
             "todo add takes options."
+        )
+    if command == "todo undo" and (number := _EXTRA_NUMBER.search(message)):
+        one = number[0]
+        return (
+            f"todo undo takes back the last command. For one task: todo reopen {one}, "
+            f"todo restore {one}"
         )
     if command == "todo edit" and message.startswith("Got unexpected extra"):
         return "Put a text or date of several words in quotes, such as: -D 'fri 5pm'"

@@ -22,7 +22,8 @@ SYNONYMS: dict[str, dict[str, tuple[str, ...]]] = {
         **dict.fromkeys(("uncomplete", "undone", "uncheck", "pending"), ("reopen",)),
         **dict.fromkeys(("delete", "del", "remove", "erase", "drop", "discard"), ("rm",)),
         **dict.fromkeys(("undelete", "recover", "unarchive"), ("restore",)),
-        **dict.fromkeys(("undo", "revert"), ("reopen", "restore")),
+        **dict.fromkeys(("revert", "rollback"), ("undo",)),
+        **dict.fromkeys(("log", "changes"), ("history",)),
         **dict.fromkeys(("new", "create", "make", "insert", "append"), ("add",)),
         **dict.fromkeys(("quick", "capture", "quickadd"), ("q",)),
         **dict.fromkeys(("date", "parse"), ("when",)),
@@ -65,7 +66,7 @@ SYNONYMS: dict[str, dict[str, tuple[str, ...]]] = {
         "run": ("start",),
     },
 }
-"""Other programs' names for our commands, by group. `undo` may mean one of two."""
+"""Other programs' names for our commands, by group."""
 
 _NUMBERS = re.compile(r"[0-9][0-9,-]*")
 _DATABASE_URL = re.compile(r"postgres(ql)?:", re.IGNORECASE)

@@ -32,6 +32,7 @@ from todo_cli.errors import (
     NotLoggedIn,
     SessionEnded,
 )
+from todo_cli.ids import uuid7
 
 T = TypeVar("T")
 
@@ -56,10 +57,14 @@ select pg_catalog.set_config('role', %s, true),
     pg_catalog.set_config('search_path', 'pg_catalog, public, pg_temp', true),
     pg_catalog.set_config('todo.session_token', %s, true),
     pg_catalog.set_config('statement_timeout', %s, true),
+    pg_catalog.set_config('todo.batch_id', %s, true),
+    pg_catalog.set_config('todo.command', %s, true),
     pg_catalog.set_config('enable_sort', %s, true), pg_catalog.set_config('jit', 'off', true),
     todo_auth.resume_session()
 """
-"""Answers one row. Its last column is the user's id, or NULL if the token is unknown or expired.
+"""`todo.batch_id` and `todo.command` name the command in the history of the tasks that it changes.
+
+Answers one row. Its last column is the user's id, or NULL if the token is unknown or expired.
 
 Another client of the pooler may have left a search path or temporary tables in the connection.
 They shadow nothing: every name here is qualified, and the search path is set before the statement.
@@ -91,11 +96,19 @@ its pipeline, so it still is one round trip."""
 
 
 def identity_values(
-    session_token: str, limit_milliseconds: str, options: Mapping[str, Any] = MappingProxyType({})
+    session_token: str,
+    limit_milliseconds: str,
+    options: Mapping[str, Any] = MappingProxyType({}),
+    *,
+    batch_id: str = "",
+    command: str = "",
 ) -> tuple[str, ...]:
-    """The parameters of `IDENTITY` for a statement with these execution options."""
+    """The parameters of `IDENTITY` for a statement with these execution options.
+
+    Without a batch and a command, the history names the transaction and `sql`.
+    """
     sorting = "off" if IN_INDEX_ORDER.items() <= options.items() else "on"
-    return (APP_ROLE, session_token, limit_milliseconds, sorting)
+    return (APP_ROLE, session_token, limit_milliseconds, batch_id, command, sorting)
 
 
 @dataclass(frozen=True)
@@ -112,7 +125,7 @@ class Database:
     `session_token` is None when nobody is logged in. `timeout_seconds` limits one `run` in all:
     connecting, waking the database, retries and the statement. `revive` is called before a retry
     when the database could not be reached; it starts the embedded server. `waiting` makes the
-    context manager around each wait.
+    context manager around each wait. `command` is the name in the history of what `run` changes.
     """
 
     def __init__(
@@ -123,7 +136,9 @@ class Database:
         timeout_seconds: float,
         revive: Callable[[], None] | None = None,
         waiting: Waiting | None = None,
+        command: str = "",
     ) -> None:
+        self._command = command
         self._parameters = target.connection_parameters(target.pooled_url(url))
         self._session_token = session_token
         self._timeout_seconds = timeout_seconds
@@ -138,7 +153,8 @@ class Database:
     def run(self, work: Callable[[Session], T], *, writes: bool = False) -> T:
         """Do the work in a session, and retry after a transient fault.
 
-        The work must be safe to repeat. With `writes`, it changes something: if the outcome of
+        The work must be safe to repeat. All that it changes is one batch of the history, which is
+        named before the first try. With `writes`, it changes something: if the outcome of
         the last try is unknown, the hint of the error says so.
 
         Raises:
@@ -195,7 +211,9 @@ class Database:
         if self._engine is not None:
             self._engine.dispose()
 
-    def prepare_for_run(self, revive: Callable[[], None] | None, waiting: Waiting | None) -> None:
+    def prepare_for_run(
+        self, revive: Callable[[], None] | None, waiting: Waiting | None, command: str = ""
+    ) -> None:
         """Prepare for another run, and close the connection if the server has closed its end.
 
         If an idle connection is readable, the server has closed it. That is checked without a
@@ -203,6 +221,7 @@ class Database:
         """
         self._revive = revive
         self._waiting = waiting or _show_nothing
+        self._command = command
         connection = self._connection
         if connection is not None and (connection.closed or _is_readable(connection)):
             self.close()
@@ -276,6 +295,7 @@ class Database:
         deadline = Deadline(self._timeout_seconds, unreached_seconds=unreached_seconds)
         # Not in `_current`, which is thread-local: the thread of the spinner reads it.
         progress = _Progress()
+        self._current.batch_id = str(uuid7())
         with self._waiting(progress.describe):
             try:
                 return self._attempt_with_retries(deadline, work, progress)
@@ -365,7 +385,13 @@ class Database:
         limit_milliseconds: str,
         options: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
-        values = identity_values(self._session_token or "", limit_milliseconds, options)
+        values = identity_values(
+            self._session_token or "",
+            limit_milliseconds,
+            options,
+            batch_id=self._current.batch_id,
+            command=self._command,
+        )
         identity.execute(IDENTITY, values)
 
 
@@ -397,6 +423,7 @@ class _CurrentTry(threading.local):
     def __init__(self, timeout_seconds: float) -> None:
         self.deadline = Deadline(timeout_seconds)
         self.is_on_old_connection = False
+        self.batch_id = ""
         self._progress = _Progress()
 
     def begin(self, deadline: Deadline, progress: _Progress) -> None:

@@ -33,7 +33,11 @@ class DatabasePool:
         self._idle: list[tuple[_Key, Database, float]] = []
 
     def acquire(
-        self, key: _Key, revive: Callable[[], None] | None, waiting: Waiting | None
+        self,
+        key: _Key,
+        revive: Callable[[], None] | None,
+        waiting: Waiting | None,
+        command: str = "",
     ) -> Database:
         with self._lock:
             found = next((idle for idle in reversed(self._idle) if idle[0] == key), None)
@@ -47,8 +51,9 @@ class DatabasePool:
                 timeout_seconds=key.timeout_seconds,
                 revive=revive,
                 waiting=waiting,
+                command=command,
             )
-        found[1].prepare_for_run(revive, waiting)
+        found[1].prepare_for_run(revive, waiting, command)
         return found[1]
 
     def release(self, key: _Key, database: Database) -> None:
@@ -103,9 +108,10 @@ class RunDatabases:
         timeout_seconds: float,
         revive: Callable[[], None] | None = None,
         waiting: Waiting | None = None,
+        command: str = "",
     ) -> Database:
         key = _Key(url, session_token, timeout_seconds)
-        database = self._pool.acquire(key, revive, waiting)
+        database = self._pool.acquire(key, revive, waiting, command)
         with self._lock:
             self._acquired.append((key, database))
         return database
