@@ -81,7 +81,7 @@ class Change:
             found = self._matching(where, state)
             refs = [TaskRef(str(number), number=number) for number in found.numbers]
         elif asks:
-            found = MatchingTasks.of(self.tasks.get(refs), MAX_NAMED)
+            found = MatchingTasks.of(self.run.workspace.tasks.get(refs), MAX_NAMED)
         if asks and refs and not self._is_confirmed(question, found):
             self.run.render.note("Nothing was changed.")
             raise typer.Exit(1)
@@ -91,7 +91,7 @@ class Change:
         viewer = self.run.viewer()
         filter_ = read_filter(self.run, where, viewer, state)
         query = TaskQuery(state=state, filter=filter_, viewer=viewer)
-        found = self.tasks.matching(query, titles=MAX_NAMED)
+        found = self.run.workspace.tasks.matching(query, titles=MAX_NAMED)
         if not found.numbers:
             self.run.render.note("No tasks match.")
         return found
