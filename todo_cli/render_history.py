@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from todo_cli.documents import changed_document, compact_json, rfc3339
@@ -80,9 +80,15 @@ class HistoryRenderer(Renderer):
         elif not entries:
             self.note("Nothing has changed yet.")
         else:
-            self._entries_table(entries)
+            self._write_table(entries, _said)
 
-    def _entries_table(self, entries: Sequence[Entry]) -> None:
+    def last_changes(self, entries: Sequence[Entry]) -> None:
+        """The last changes of a task that was shown, for people."""
+        if entries:
+            self._stdout.write("\n")
+            self._write_table(entries, lambda entry: map(_change_said, entry.changes))
+
+    def _write_table(self, entries: Sequence[Entry], say: Callable[[Entry], Iterable[str]]) -> None:
         console = self._console()
         times = [relative_time(entry.at, self._now) for entry in entries]
         time_width = max(map(len, (*times, "When")))
@@ -93,7 +99,7 @@ class HistoryRenderer(Renderer):
         heading = f"{'When':{time_width}}{gap}{'Command':{command_width}}{gap}What"
         console.print(plain_text(heading), style="bold", no_wrap=True)
         for entry, time in zip(entries, times, strict=True):
-            for position, what in enumerate(_said(entry)):
+            for position, what in enumerate(say(entry)):
                 first = position == 0
                 line = plain_text("")
                 line.append(f"{time if first else '':{time_width}}{gap}", style="dim")

@@ -74,3 +74,20 @@ def test_the_history_as_a_table_as_records_and_as_json(cli: Cli) -> None:
     missing = cli("history", "99")
     assert (missing.exit_code, missing.stdout) == (1, "")
     assert missing.stderr.startswith("Error: No task 99.\n")
+
+
+def test_show_tells_the_last_changes_on_a_terminal_alone(cli: Cli) -> None:
+    cli("add", "one")
+    assert "Command" not in cli("show", "1", columns=80).stdout
+    for title in ("two", "three", "four", "[b]five"):
+        cli("edit", "1", "--title", title)
+    shown = cli("show", "1", columns=80, environ={"NO_COLOR": "1"}).stdout.splitlines()
+    assert [line.split("  ")[-1].strip() for line in shown[-4:]] == [
+        "What",
+        "title four → [b]five",
+        "title three → four",
+        "title two → three",
+    ]
+    assert "three" not in cli("show", "1", "--json").stdout + cli("show", "1").stdout
+    missing = cli("show", "9", columns=80)
+    assert (missing.exit_code, missing.stdout) == (1, "")

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 commands = CommandGroup()
 
+MAX_CHANGES_SHOWN = 3
+"""`todo show` shows so many changes of its task. `todo history` shows all of them."""
+
 FilterWords = Annotated[
     list[str],
     typer.Argument(
@@ -181,7 +184,7 @@ def not_shown(query: TaskQuery, due: DueCounts, shown: DueCounts) -> str | None:
 
 @commands.command()
 def show(ctx: typer.Context, ref: Ref) -> None:
-    """Show everything about one task, also of a task in the trash.
+    """Show everything about one task, also of a task in the trash. On a terminal, its last changes.
 
     \b
     Examples:
@@ -189,7 +192,12 @@ def show(ctx: typer.Context, ref: Ref) -> None:
       todo show 12 --json
     """
     run = current_run(ctx)
-    run.render.task(run.workspace.tasks.get([ref])[0], run.viewer())
+    if not run.render.is_terminal:
+        run.render.task(run.workspace.tasks.get([ref])[0], run.viewer())
+        return
+    task, changes = run.workspace.history.task(ref, changes=MAX_CHANGES_SHOWN)
+    run.render.task(task, run.viewer())
+    run.history_render.last_changes(changes)
 
 
 @commands.command()

@@ -13,12 +13,13 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlmodel import select
+from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
+from sqlmodel import col, select
 
 from todo_cli.database.session import IN_INDEX_ORDER, Database, only
 from todo_cli.errors import CannotUndo
 from todo_cli.ids import uuid7
-from todo_cli.models import Task
+from todo_cli.models import Task, TaskEvent
 from todo_cli.tasks import references
 from todo_cli.values import MAX_HISTORY, TaskRef
 
@@ -144,6 +145,17 @@ class History:
             self._explain(ref)
         return [_entry(row) for row in rows]
 
+    def task(self, ref: TaskRef, *, changes: int) -> tuple[Task, list[Entry]]:
+        """A task, and the last changes since it was added, newest first. One round trip.
+
+        Raises:
+            TaskNotFound, AmbiguousTask: the reference does not mean exactly one task.
+        """
+        statement = _with_changes(ref, changes)
+        rows = self._database.run(lambda session: session.execute(statement).all())
+        (task,) = references.in_order([ref], [row[0] for row in rows])
+        return task, [_last_change(task, document) for document in rows[0][1]]
+
     def undo(self, *, is_dry_run: bool = False) -> Undone:
         """Take back the last command that changed something and is not undone, whole.
 
@@ -204,6 +216,37 @@ def _entries(ref: TaskRef | None) -> sa.TextClause:
         )
     statement = sa.text(_ENTRIES.format(**conditions)).bindparams(**values)
     return statement.execution_options(**IN_INDEX_ORDER)
+
+
+def _with_changes(ref: TaskRef, count: int) -> sa.Executable:
+    of_task = (
+        select(TaskEvent)
+        .where(col(TaskEvent.task_id) == references.TASKS.c.id, col(TaskEvent.before).is_not(None))
+        .order_by(col(TaskEvent.id).desc())
+        .limit(count)
+        .correlate(references.TASKS)
+        .subquery("event")
+    )
+    names = ("batch_id", "command", "at", "undoes", "before", "after")
+    document = sa.func.jsonb_build_object(
+        *(part for name in names for part in (sa.literal(name, sa.Text), of_task.c[name]))
+    )
+    changes = sa.func.jsonb_agg(aggregate_order_by(document, of_task.c.id.desc()))
+    listed = sa.func.coalesce(sa.select(changes).scalar_subquery(), sa.literal([], JSONB))
+    task = sa.select(Task, listed).where(references.is_meant(ref, Task))
+    return task.order_by(col(Task.id)).limit(references.CANDIDATES_SHOWN + 1)
+
+
+def _last_change(task: Task, document: dict[str, Any]) -> Entry:
+    change = Change(task.number, task.id, task.title, document["before"], document["after"])
+    return Entry(
+        UUID(document["batch_id"]),
+        document["command"],
+        datetime.fromisoformat(document["at"]),
+        document["undoes"] and UUID(document["undoes"]),
+        1,
+        [change],
+    )
 
 
 def _entry(row: Any) -> Entry:
