@@ -382,3 +382,19 @@ def test_a_dry_run_is_refused_as_the_command_would_be(cli: Cli) -> None:
 def _tags(letter: str) -> list[str]:
     """Options for so many tags that a task cannot have them twice."""
     return [word for n in range(30) for word in ("-t", f"{letter}{n}")]
+
+
+# --- history -----------------------------------------------------------------------------------
+
+
+def test_a_change_of_many_is_undone_whole_and_a_dry_run_is_none(cli_here: Cli) -> None:
+    cli_here("add", "-", stdin="one\ntwo\n")
+    before = everything(cli_here)
+    assert numbers(cli_here("done", "-w", "number:1..", "-y", "--json")) == [2, 1]
+    assert numbers(cli_here("rm", "-n", "1", "--json")) == [1]
+    history = answered(cli_here("history", "--json"))
+    assert [len(entry["changes"]) for entry in history] == [2, 2]
+    assert cli_here("undo").exit_code == 0
+    titles = [(task["number"], task["completed"]) for task in json.loads(before.splitlines()[0])]
+    after = json.loads(everything(cli_here).splitlines()[0])
+    assert [(task["number"], task["completed"]) for task in after] == titles
