@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date
 
 from todo_cli.errors import InvalidInput
 
@@ -56,10 +56,6 @@ def day_text(day: date) -> str:
     if not 1900 <= day.year <= 2099:
         return f"{weekday} {day.isoformat()}"
     return f"{weekday} {day.day} {MONTH_NAMES[day.month - 1]} {day.year}"
-
-
-def moment_text(moment: datetime) -> str:
-    return f"{day_text(moment.date())}, {moment:%H:%M}"
 
 
 WEEKDAY_NAMES = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")

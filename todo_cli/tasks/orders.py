@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from sqlmodel import col
 
 from todo_cli.tasks import views
-from todo_cli.tasks.urgency import urgency
-from todo_cli.values import Priority, SortKey, TaskQuery
+from todo_cli.tasks.urgency import priority_rank, urgency
+from todo_cli.values import SortKey, TaskQuery
 
 _LAST_TIME = time.max
 """For a day without a time: it lasts until midnight."""
@@ -48,8 +48,7 @@ def _first_columns(query: TaskQuery, of: Any) -> list[Any]:
         case SortKey.DUE:
             return [day, sa.func.coalesce(of.due_time, sa.literal(_LAST_TIME, sa.Time))]
         case SortKey.PRIORITY:
-            lowest = sa.literal(len(Priority) + 1, sa.SmallInteger)
-            return [sa.func.coalesce(of.priority, lowest), day]
+            return [priority_rank(of), day]
         case SortKey.PROJECT:
             has_none = sa.cast(col(of.project).is_(None), sa.Integer)
             return [has_none, sa.func.coalesce(sa.func.lower(of.project), "")]

@@ -62,6 +62,11 @@ def urgency(of: Any, viewer: Viewer) -> Number:
     return sum(others, first)
 
 
+def priority_rank(of: Any) -> sa.ColumnElement[int]:
+    """What to sort by: the highest priority first, tasks without one last."""
+    return sa.func.coalesce(of.priority, sa.literal(len(Priority) + 1, sa.SmallInteger))
+
+
 def _by_due(of: Any, viewer: Viewer) -> Number:
     """By whole days: it stays the same all day long, so that pages follow each other."""
     days_late = _days(sa.literal(viewer.today, sa.Date), col(of.due_on))

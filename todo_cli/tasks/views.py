@@ -14,11 +14,17 @@ from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from todo_cli.models import Task
-from todo_cli.tasks.days import MAX_ZONE_DAYS, due_day, due_locally, is_due_by, is_late, is_waiting
-from todo_cli.tasks.urgency import terms, urgency
-from todo_cli.values import Priority, TaskQuery, View, Viewer
-
-Condition = sa.ColumnElement[bool]
+from todo_cli.tasks.days import (
+    MAX_ZONE_DAYS,
+    Condition,
+    due_day,
+    due_locally,
+    is_due_by,
+    is_late,
+    is_waiting,
+)
+from todo_cli.tasks.urgency import priority_rank, terms, urgency
+from todo_cli.values import TaskQuery, View, Viewer
 
 
 def conditions(query: TaskQuery, of: Any) -> list[Condition]:
@@ -39,8 +45,7 @@ def sort_columns(query: TaskQuery, of: Any) -> list[Any]:
     viewer = _viewer_of(query)
     if query.view is View.NEXT:
         return [-urgency(of, viewer)]
-    lowest = sa.literal(len(Priority) + 1, sa.SmallInteger)
-    return [due_locally(of, viewer), sa.func.coalesce(of.priority, lowest)]
+    return [due_locally(of, viewer), priority_rank(of)]
 
 
 def last_day(today: date, days: int) -> date:
