@@ -31,7 +31,11 @@ MAX_PROJECT_LENGTH = 200
 MAX_EXTRA_BYTES = 8_192
 SOMEDAY = date(9999, 12, 31)
 """The day to wait for of a task that waits without an end."""
-RESERVED_NAMES = frozenset({"none", "any"})
+NONE = "none"
+"""Said of what is cleared or not there: a day, a priority, a project, the tags."""
+ANY = "any"
+"""Said in filters of what is there, whichever it is."""
+RESERVED_NAMES = frozenset({NONE, ANY})
 """No tags and no projects: options and filters give these words a meaning."""
 DEFAULT_LIMIT = 50
 DEFAULT_DAYS = 7

@@ -366,6 +366,7 @@ def test_what_is_not_edited_changes_nothing(values: dict[str, Any]) -> None:
         ("priority: medium", "pri: 1", TaskChanges(priority=Priority.HIGH)),
         ("tags: a, b", "tags: b c", TaskChanges(tags=("b", "c"))),
         ("tags: a, b", "tags: none", TaskChanges(tags=())),
+        ("tags: a, b", "tags: None", TaskChanges(tags=())),
         ("wait: someday", "wait:", TaskChanges(wait_on=None)),
         ("project: house.garden", "project: none", TaskChanges(project=None)),
         ("\n\ndue: not this either\n\ntags: nor this", "", TaskChanges(description=None)),

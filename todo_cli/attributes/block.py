@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from todo_cli.attributes.reading import MAX_SHOWN, Reader, naming
 from todo_cli.errors import InvalidInput
-from todo_cli.filters.vocabulary import FIELDS, Field
+from todo_cli.filters.vocabulary import ATTRIBUTE_FIELDS, FIELDS, Field
 from todo_cli.values import (
+    NONE,
     NOT_GIVEN,
     SOMEDAY,
     Due,
@@ -26,13 +27,7 @@ from todo_cli.values import (
 if TYPE_CHECKING:
     from todo_cli.models import Task
 
-_NAMES = {
-    Field.DUE: "due",
-    Field.WAIT: "wait",
-    Field.PRIORITY: "priority",
-    Field.PROJECT: "project",
-    Field.TAG: "tags",
-}
+_NAMES = {field: "tags" if field is Field.TAG else field.value for field in ATTRIBUTE_FIELDS}
 """The attributes in the order of their lines, and how each line begins."""
 
 _CHANGED = {Field.WAIT: "wait_on", Field.TAG: "tags"}
@@ -125,7 +120,7 @@ def _field_and_value(line: str) -> tuple[Field, str]:
 def _read(field: Field, value: str, reader: Reader) -> Any:
     if field is Field.TAG:
         names = value.replace(",", " ").split()
-        return () if names == ["none"] else reader.tags(names)
+        return () if [name.lower() for name in names] == [NONE] else reader.tags(names)
     if not value:
         return None
     read: dict[Field, Callable[[str], Due | date | Priority | str | None]] = {

@@ -14,8 +14,9 @@ from todo_cli import dates
 from todo_cli.attributes import tail
 from todo_cli.attributes.reading import Reader, naming
 from todo_cli.errors import InvalidInput
-from todo_cli.filters.vocabulary import FIELDS, NONE, Field
+from todo_cli.filters.vocabulary import ATTRIBUTE_FIELDS, FIELDS, Field
 from todo_cli.values import (
+    NONE,
     NOT_GIVEN,
     RESERVED_NAMES,
     Due,
@@ -29,7 +30,6 @@ _PRIORITIES = {f"p{priority.value}": priority for priority in Priority}
 _OTHER_TAG = re.compile(r"[#+][^\W\d_][\w-]*")
 """A tag as other programs write it."""
 _DAYS = frozenset({Field.DUE, Field.WAIT})
-_ATTRIBUTES = _DAYS | {Field.PRIORITY, Field.PROJECT, Field.TAG}
 
 
 @dataclass(frozen=True)
@@ -260,7 +260,7 @@ def _named(word: str) -> tuple[Field | None, str]:
     """The field before a colon, if it is an attribute's, and what follows it."""
     name, colon, value = word.partition(":")
     found = FIELDS.get(name.lower()) if colon else None
-    return (found, value) if found in _ATTRIBUTES else (None, "")
+    return (found, value) if found in ATTRIBUTE_FIELDS else (None, "")
 
 
 def _without_due(text: str) -> str:

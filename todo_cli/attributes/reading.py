@@ -10,8 +10,9 @@ from difflib import get_close_matches
 
 from todo_cli import dates
 from todo_cli.errors import InvalidInput
-from todo_cli.filters.vocabulary import NONE, PRIORITIES
+from todo_cli.filters.vocabulary import PRIORITIES
 from todo_cli.values import (
+    NONE,
     DateOrder,
     Due,
     Priority,

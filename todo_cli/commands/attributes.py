@@ -6,14 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from todo_cli.errors import InvalidInput
-from todo_cli.values import NOT_GIVEN, NotGiven, TaskChanges, TaskDraft, printable
+from todo_cli.values import NONE, NOT_GIVEN, NotGiven, TaskChanges, TaskDraft, printable
 
 if TYPE_CHECKING:
     from todo_cli.attributes import Reader
     from todo_cli.context import Run
     from todo_cli.models import Task
-
-_NONE = "none"
 
 
 def reader_of(run: Run) -> Reader:
@@ -54,9 +52,9 @@ def read_options(
         with naming(option):
             return reader.tags(texts)
 
-    if any(tag.lower() == _NONE for tag in removed_tags):
+    if any(tag.lower() == NONE for tag in removed_tags):
         raise InvalidInput("--no-tag takes the name of a tag.", hint="To remove all: --tag none")
-    named = [tag for tag in tags if tag.lower() != _NONE]
+    named = [tag for tag in tags if tag.lower() != NONE]
     changes = TaskChanges(
         due=read("--due", due, reader.due),
         wait_on=read("--wait", wait, reader.wait),

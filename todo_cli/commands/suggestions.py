@@ -52,11 +52,10 @@ def complete_project(ctx: typer.Context, incomplete: str) -> Iterator[Suggestion
 
 def complete_attribute(ctx: typer.Context, incomplete: str) -> Iterator[Suggestion]:
     """The values of an attribute in one line: `@h` or `project:ho`. Other words are a title's."""
-    from todo_cli.filters import FIELDS, Field
+    from todo_cli.filters import ATTRIBUTE_FIELDS, FIELDS
 
     field = FIELDS.get(incomplete.partition(":")[0].lower()) if ":" in incomplete else None
-    attributes = (Field.DUE, Field.WAIT, Field.PRIORITY, Field.PROJECT, Field.TAG)
-    if incomplete.startswith("@") or field in attributes:
+    if incomplete.startswith("@") or field in ATTRIBUTE_FIELDS:
         for word, about in complete_filter(ctx, incomplete):
             if not word.endswith((":none", ":any")):
                 yield word, about

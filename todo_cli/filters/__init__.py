@@ -40,6 +40,7 @@ from todo_cli.filters.tree import (
     to_text,
 )
 from todo_cli.filters.vocabulary import (
+    ATTRIBUTE_FIELDS,
     DAY_FIELDS,
     FIELDS,
     PARTS_SUPPORTED,
@@ -51,6 +52,7 @@ from todo_cli.filters.vocabulary import (
 from todo_cli.values import Filter
 
 __all__ = [
+    "ATTRIBUTE_FIELDS",
     "DAY_FIELDS",
     "FIELDS",
     "MAX_LENGTH",

@@ -23,10 +23,8 @@ from todo_cli.filters.tree import (
     any_of,
 )
 from todo_cli.filters.vocabulary import (
-    ANY,
     DAY_FIELDS,
     FIELDS,
-    NONE,
     NOT_SUPPORTED,
     OPERATORS,
     PARTS,
@@ -38,7 +36,15 @@ from todo_cli.filters.vocabulary import (
     State,
 )
 from todo_cli.filters.words import Piece, Word, shown
-from todo_cli.values import MAX_BIGINT, Filter, clean_project, clean_tags, printable
+from todo_cli.values import (
+    MAX_BIGINT,
+    NONE,
+    RESERVED_NAMES,
+    Filter,
+    clean_project,
+    clean_tags,
+    printable,
+)
 
 ReadDays = Callable[[str], Span[date]]
 """Reads the first and last day of what is said in words: a day, or all of a week or a month.
@@ -190,7 +196,7 @@ def _unknown_field(word: Word, name: str) -> Filter:
 
 def _tag_sign(word: Word) -> Tags:
     name = word.raw[1:]
-    if name.lower() in (NONE, ANY):
+    if name.lower() in RESERVED_NAMES:
         raise word.error(f"No tag is called {name}.", hint=f"Write: tag:{name.lower()}")
     if "," in name:
         raise word.error("A tag has no comma.", hint="For one of several tags: tag:home,work")
@@ -245,7 +251,7 @@ class _Term:
 
     def _special(self, item: Piece) -> Filter | None:
         """What `none` and `any` mean."""
-        if (word := item.raw.lower()) not in (NONE, ANY):
+        if (word := item.raw.lower()) not in RESERVED_NAMES:
             return None
         has = _MAY_BE_MISSING.get(self._field)
         if has is None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Generic, TypeVar
 
-from todo_cli.filters.vocabulary import ANY, NONE, Field, Part, State
-from todo_cli.values import Filter, Priority
+from todo_cli.filters.vocabulary import Field, Part, State
+from todo_cli.values import RESERVED_NAMES, Filter, Priority
 
 Bound = TypeVar("Bound", int, date)
 
@@ -165,7 +165,7 @@ def _term_text(term: Term) -> str:
         case InProjects(paths, is_exact):
             return f"project:{'=' if is_exact else ''}{','.join(map(_value_text, paths))}"
         case Priorities(values):
-            return f"priority:{','.join(value.name.lower() for value in values)}"
+            return f"priority:{','.join(value.word for value in values)}"
         case Is(state):
             return f"is:{state}"
         case Has(part):
@@ -181,7 +181,7 @@ def _span_text(span: Span[int] | Span[date]) -> str:
 
 
 def _value_text(text: str) -> str:
-    is_plain = _PLAIN.fullmatch(text) and text.lower() not in (NONE, ANY)
+    is_plain = _PLAIN.fullmatch(text) and text.lower() not in RESERVED_NAMES
     return text if is_plain else _quoted(text)
 
 

@@ -63,14 +63,14 @@ NOT_SUPPORTED = frozenset(
 DAY_FIELDS = frozenset({Field.DUE, Field.WAIT, Field.CREATED, Field.CHANGED, Field.DONE})
 """The fields whose values are days."""
 
+ATTRIBUTE_FIELDS = (Field.DUE, Field.WAIT, Field.PRIORITY, Field.PROJECT, Field.TAG)
+"""The fields that people set on a task, besides its texts, in the order in which they are shown."""
+
 PAST_FIELDS = frozenset({Field.CREATED, Field.CHANGED, Field.DONE})
 """Those that say what has happened, so that no later day than today makes sense."""
 
 STATES_SUPPORTED = tuple(state for state in State if state not in NOT_SUPPORTED)
 PARTS_SUPPORTED = tuple(part for part in Part if part not in NOT_SUPPORTED)
-
-NONE = "none"
-ANY = "any"
 
 FIELDS = MappingProxyType(
     {
