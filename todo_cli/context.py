@@ -233,6 +233,10 @@ class Run:
             self._workspace.close()
 
 
+_NOT_IN_POSTGRESQL = frozenset({"localtime", "posixrules"})
+"""Files that systems keep among the time zones."""
+
+
 def local_time_zone(environ: Mapping[str, str]) -> str:
     """The time zone's IANA name from `TZ` or the system, else its present offset from UTC.
 
@@ -243,9 +247,11 @@ def local_time_zone(environ: Mapping[str, str]) -> str:
 
     named = environ.get("TZ", "").removeprefix(":")
     linked = os.path.realpath("/etc/localtime").partition("zoneinfo/")[2]
-    for name in (named, "" if named else linked):
+    for path in (named, "" if named else linked):
+        # Copies of all zones, with and without leap seconds, which PostgreSQL does not have.
+        name = path.removeprefix("posix/").removeprefix("right/")
         try:
-            if name:
+            if name and name not in _NOT_IN_POSTGRESQL:
                 return str(ZoneInfo(name))
         except (KeyError, ValueError, OSError):  # no such zone, or a path
             continue
