@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
 from typing import Any
 
 import psycopg
@@ -95,6 +95,76 @@ def _(alice: Attacker) -> str:
     return "errors come from own rows only"
 
 
+@attack("find days, tags, projects, extra: operators of indexes, leakproof or not, that raise")
+def _(alice: Attacker) -> str:
+    others = "user_id <> todo_auth.current_user_id()"
+    for condition in (
+        "due_on between '2031-01-01' and '2031-12-31'",
+        "due_on = '2031-03-07' and number > 0",
+        "tags @> array['SecretTag']",
+        "tags && array['SecretTag']",
+        "'SecretTag' = any (tags)",
+        "project ^@ 'Sec'",
+        "project = 'Secret.project3'",
+        "extra ? 'key'",
+        'extra @> \'{"key": "Secret extra"}\'',
+        "priority = 1",
+        "wait_on is not null and " + others,
+        "(due_on, number) > ('2031-01-01', 0)",
+    ):
+        for tail in ("", " order by due_on, number limit 1"):
+            rows = alice.connection.execute(
+                f"select 1 from tasks where {condition} and not completed"
+                f" and deleted_at is null{tail}".encode()
+            ).fetchall()
+            assert rows == [], condition
+    for raising in (
+        "1 / (due_on - date '2031-03-07') > 0",
+        "(due_on + due_time) at time zone (due_zone || 'x') is not null",
+        "(due_on + due_time) at time zone project is not null",
+        "project::int > 0",
+        "tags[1]::date is not null",
+        "(extra ->> 'key')::int > 0",
+        "extra::text::xml is not null",
+        "jsonb_path_query_first(extra, 'strict $.nothing') is not null",
+        "project ~ (project || '[')",
+        "todo_auth.current_user_id()::text || project = '' or (priority::int / 0) = 1",
+    ):
+        alice.run(f"select 1 from tasks where {others} and {raising}")
+        alice.run(f"select 1 from tasks where {raising} and due_on > '2031-01-01'")
+    return NOTHING
+
+
+@attack("error messages of the checks and of the trigger of tags, on rows of others")
+def _(alice: Attacker) -> str:
+    bob = alice.scene.bob.id
+    for assigned in (
+        "tags = tags || array['a b']",
+        "tags = array_append(tags, null)",
+        "tags = array_fill('x'::text, array[60])",
+        "priority = priority + 9",
+        "project = project || '..'",
+        "due_zone = due_zone || '/x'",
+        "due_on = null",
+        "wait_on = 'infinity'",
+        "extra = to_jsonb(extra::text)",
+    ):
+        for condition in ("user_id = %s", "user_id = %s and number > 0 and due_on is not null"):
+            assert alice.changed(f"update tasks set {assigned} where {condition}", bob) == 0
+    alice.all_refused(
+        "select todo_auth.sort_task_tags()",
+        "create trigger mine before insert on tasks for each row"
+        " execute function todo_auth.sort_task_tags()",
+    )
+    for statement, sqlstate in (
+        ("insert into tasks (user_id, title, tags) values (%s, 'x', '{a,b}')", "42501"),
+        ("insert into tasks (user_id, title, tags) values (%s, 'x', '{\"a b\"}')", "42501"),
+        ("insert into tasks (user_id, title, due_on) values (%s, 'x', 'infinity')", "42501"),
+    ):
+        alice.refused(statement, bob, sqlstate=sqlstate)
+    return "no row of others is checked: nothing is told"
+
+
 @attack("copy to and from, files and programs of the server")
 def _(alice: Attacker) -> str:
     alice.copied("copy tasks to stdout")
@@ -136,7 +206,13 @@ def _(alice: Attacker) -> str:
 
 @attack("spell addresses and titles by the planner's estimates, prefix by prefix")
 def _(alice: Attacker) -> str:
-    for table, column in (("users", "name"), ("tasks", "title"), ("tasks", "description")):
+    for table, column in (
+        ("users", "name"),
+        ("tasks", "title"),
+        ("tasks", "description"),
+        ("tasks", "project"),
+        ("tasks", "due_zone"),
+    ):
         spelled = _spelled(alice, table, column)
         alice.told += spelled
         for text in spelled:
@@ -180,6 +256,9 @@ _ABSENT = {
     uuid.UUID: uuid.UUID(int=1),
     datetime: datetime(1999, 9, 9, tzinfo=UTC),
     int: 987_654_321,
+    date: date(1999, 9, 9),
+    time: time(3, 33),
+    list: ["Nobody", "wrote"],
 }
 
 
@@ -188,7 +267,7 @@ def _conditions_met_by(column: str, values: list[Any]) -> Iterator[tuple[str, An
     known = [value for value in values if type(value) in _ABSENT]
     for value in known[:1]:
         yield f"{column} = %s", value
-        yield f"{column} = any (array[%s])", value
+        yield f"{column} in (%s, %s)", value
         yield f"{column} >= %s and {column} <= %s order by {column}", value
         yield f"not ({column} <> %s) and {column} is not null", value
 

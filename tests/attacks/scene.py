@@ -67,8 +67,12 @@ class Scene:
                 (bob.id, str(bob.id), stored),
             )
             connection.execute(
-                "insert into tasks (user_id, title, description)"
-                " select %s, 'Secret plan ' || n, 'Secret details'"
+                "insert into tasks (user_id, title, description, due_on, due_time, due_zone,"
+                " wait_on, priority, tags, project, extra)"
+                " select %s, 'Secret plan ' || n, 'Secret details', date '2031-03-01' + n,"
+                " '16:59', 'Asia/Kathmandu', date '2031-02-01' + n, 1,"
+                " array['SecretTag', 'Secret' || n], 'Secret.project' || mod(n, 7),"
+                " jsonb_build_object('key', 'Secret extra')"
                 " from generate_series(1, 50) as n",
                 (bob.id,),
             )
@@ -98,7 +102,17 @@ class Scene:
                 sql.SQL("revoke temporary on database {} from public").format(database)
             )
             connection.execute(f"drop role if exists {ROLE}".encode())
-        secrets = ["Secret", bob.email, bob.token, stored, stored[:32], key.hex()]
+        secrets = [
+            "Secret",
+            "2031-0",
+            "Kathmandu",
+            "2031, ",
+            bob.email,
+            bob.token,
+            stored,
+            stored[:32],
+            key.hex(),
+        ]
         return cls(url, grants.grant(url, ROLE), alice, bob, carol, str(task), secrets)
 
     def remove(self) -> None:
