@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date, datetime
+from datetime import date
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
 from todo_cli import dates
 from todo_cli.attributes.reading import Reader
-from todo_cli.values import Due, NotGiven, Priority, TaskChanges
+from todo_cli.values import Due, NotGiven, Priority, TaskChanges, Viewer
 
 if TYPE_CHECKING:
     from todo_cli.models import Task
@@ -50,14 +49,8 @@ def _due(due: Due, reader: Reader) -> str:
     text = dates.describe(due.day, due.time, reader.now)
     if due.time is not None and due.zone != reader.zone:
         text = f"{text}, {due.zone}" if due.zone else f"{text}, wherever you are"
-    return f"Due {text}{', which is past' if _is_past(due, reader.now) else ''}"
-
-
-def _is_past(due: Due, now: datetime) -> bool:
-    if due.time is None:
-        return due.day < now.date()
-    zone = ZoneInfo(due.zone) if due.zone else now.tzinfo
-    return datetime.combine(due.day, due.time, zone) < now
+    is_past = due.is_late(Viewer(reader.now, reader.zone or ""))
+    return f"Due {text}{', which is past' if is_past else ''}"
 
 
 def _wait(day: date, reader: Reader) -> str:
