@@ -230,7 +230,7 @@ def test_a_range_takes_the_ends_of_a_named_period() -> None:
     [
         # An unknown field or value is never text.
         (["du:today"], "unknown_field", "word 1 ('du:today')", "due"),
-        (["milk", "foo:bar"], "unknown_field", "word 2 ('foo:bar')", "Fields are"),
+        (["milk", "foo:bar"], "unknown_field", "word 2 ('foo:bar')", "has, number, title, text."),
         (["is:overdu"], "unknown_value", "word 1", "is:overdue"),
         (["has:projct"], "unknown_value", "word 1", "has:project"),
         (["priority:urgent"], "unknown_value", "'urgent'", "priority:high"),

@@ -63,14 +63,14 @@ def complete_attribute(ctx: typer.Context, incomplete: str) -> Iterator[Suggesti
 
 def complete_filter(ctx: typer.Context, incomplete: str) -> Iterator[Suggestion]:
     """The terms of a filter: fields first, and the values of the one that is typed or meant."""
-    from todo_cli.filters import Field
+    from todo_cli.filters import FIELDS_SUPPORTED
 
     if incomplete.startswith("@"):
         for name, count in complete_tag(ctx, incomplete[1:]):
             yield f"@{name}", count
         return
     name, colon, value = incomplete.partition(":")
-    fields = [field for field in Field if field.startswith(name) and field is not Field.UNDER]
+    fields = [field for field in FIELDS_SUPPORTED if field.startswith(name)]
     if not colon and len(fields) != 1:
         yield from ((f"{field}:", "") for field in fields)
         yield from ((word, "") for word in _beginning_with(name, _OPERATORS))

@@ -25,6 +25,7 @@ from todo_cli.filters.tree import (
 from todo_cli.filters.vocabulary import (
     DAY_FIELDS,
     FIELDS,
+    FIELDS_SUPPORTED,
     NOT_SUPPORTED,
     OPERATORS,
     PARTS,
@@ -186,7 +187,7 @@ def _url(word: Word) -> Text | None:
 
 def _unknown_field(word: Word, name: str) -> Filter:
     near = _nearest(name, FIELDS)
-    meant = f"Did you mean {near}:? " if near else f"Fields are {', '.join(Field)}. "
+    meant = f"Did you mean {near}:? " if near else f"Fields are {', '.join(FIELDS_SUPPORTED)}. "
     raise word.error(
         f"There is no field {shown(name)}.",
         reason="unknown_field",

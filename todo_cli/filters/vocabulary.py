@@ -69,6 +69,7 @@ ATTRIBUTE_FIELDS = (Field.DUE, Field.WAIT, Field.PRIORITY, Field.PROJECT, Field.
 PAST_FIELDS = frozenset({Field.CREATED, Field.CHANGED, Field.DONE})
 """Those that say what has happened, so that no later day than today makes sense."""
 
+FIELDS_SUPPORTED = tuple(field for field in Field if field is not Field.UNDER)
 STATES_SUPPORTED = tuple(state for state in State if state not in NOT_SUPPORTED)
 PARTS_SUPPORTED = tuple(part for part in Part if part not in NOT_SUPPORTED)
 
