@@ -144,6 +144,15 @@ def test_a_view_of_nothing(cli_here: Cli, view: str) -> None:
     assert cli_here(view, "-q", columns=80).stderr == ""
 
 
+@pytest.mark.parametrize("width", [50, 80, 120])
+def test_a_table_says_until_when_a_task_waits(cli: Cli, filled: TaskRepository, width: int) -> None:
+    heading, some_day, hidden = cli("list", "is:waiting", columns=width).stdout.splitlines()
+    assert "Waits" in heading
+    assert "someday" in some_day
+    assert "tomorrow" in hidden
+    assert "Waits" not in cli("list", columns=width).stdout, "one that is shown again"
+
+
 def test_a_list_says_what_matters_and_is_not_on_its_page(
     cli_here: Cli, filled: TaskRepository
 ) -> None:

@@ -10,7 +10,17 @@ from todo_cli.documents import compact_json
 from todo_cli.render.table import Cell, Column, Table, fit
 from todo_cli.render.terminal import BOLD, BOLD_RED, BOLD_YELLOW, COLUMN_GAP, DIM, NARROW, fitted
 from todo_cli.render.words import described, due_words, relative_time
-from todo_cli.values import Due, GroupCount, Priority, TaskQuery, TaskState, View, Viewer, printable
+from todo_cli.values import (
+    SOMEDAY,
+    Due,
+    GroupCount,
+    Priority,
+    TaskQuery,
+    TaskState,
+    View,
+    Viewer,
+    printable,
+)
 
 if TYPE_CHECKING:
     from todo_cli.models import Task
@@ -34,7 +44,7 @@ def task_table(
     """The tasks of a page, with as much of each as fits.
 
     What none of them has is no column. The title gets the room that the others leave; where it is
-    scarce, first the time goes, then tags, project and priority, and the due day last.
+    scarce, first the time goes, then tags, project, priority and waiting day; the due day last.
     """
     with_status = query.view is None and _has_several_states(query)
     numbers = [str(task.number) for task in tasks]
@@ -74,8 +84,8 @@ def _status(task: Task) -> str:
     return "×" if task.deleted_at else "✓" if task.completed else "·"
 
 
-_DUE, _PRIORITY = "Due", "Pri"
-_FIRST = frozenset({_DUE, _PRIORITY})
+_DUE, _PRIORITY, _WAITS = "Due", "Pri", "Waits"
+_FIRST = frozenset({_DUE, _PRIORITY, _WAITS})
 
 
 def _said(tasks: Sequence[Task], query: TaskQuery, width: int) -> Iterator[Column]:
@@ -84,6 +94,7 @@ def _said(tasks: Sequence[Task], query: TaskQuery, width: int) -> Iterator[Colum
         viewer = query.viewer
         in_groups = query.view is View.UPCOMING
         yield Column(_DUE, [_due(task, viewer, has_day=not in_groups) for task in tasks])
+        yield Column(_WAITS, [_wait(task, viewer) for task in tasks])
     yield Column(_PRIORITY, [_priority(task) for task in tasks])
     widest = width // MAX_CUT_SHARE
     projects = [Cell(printable(task.project or ""), DIM) for task in tasks]
@@ -108,6 +119,15 @@ def _due(task: Task, viewer: Viewer, *, has_day: bool) -> Cell:
         return Cell(text)
     is_today = local.day == viewer.today
     return Cell(text, BOLD_RED if is_late else BOLD_YELLOW if is_today else "")
+
+
+def _wait(task: Task, viewer: Viewer) -> Cell:
+    """Until when an open task is hidden, if it still is."""
+    if task.completed or task.wait_on is None or task.wait_on <= viewer.today:
+        return Cell()
+    if task.wait_on == SOMEDAY:
+        return Cell("someday", DIM)
+    return Cell(due_words(Due(task.wait_on), viewer.now, is_late=False), DIM)
 
 
 def _priority(task: Task) -> Cell:
