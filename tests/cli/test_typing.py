@@ -66,7 +66,7 @@ def test_options_hold_for_every_line(cli: Cli) -> None:
         ("one", DAY, ["x"]),
         ("two tomorrow", DAY, ["x"]),
     ]
-    assert said(result) == [f"Due {NEVER}", "Tags x"]
+    assert said(result) == [f"Due {NEVER}", "Tag x"]
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_edit_sets_and_clears_attributes(cli: Cli) -> None:
     before = answered(cli("show", "1", "--json"))
     result = cli("edit", "1", "-t", "C", "--no-tag", "A", "--json")
     assert answered(result)["tags"] == ["b", "C"]
-    assert said(result) == ["Tags C; without the tags A"]
+    assert said(result) == ["Tag C; without the tag A"]
     cleared = cli(
         "edit",
         "1",
@@ -276,7 +276,7 @@ def test_q_adds_a_task_and_says_what_it_understood(cli: Cli) -> None:
     assert said(result) == [
         "Title: Call p3 Ann",
         f"Due {NEVER}, 17:00",
-        "Priority high; project x.y; tags phone",
+        "Priority high; project x.y; tag phone",
     ]
 
 

@@ -292,7 +292,7 @@ def test_tags_may_have_commas_between_and_the_sign_before(
         ),
         (
             TaskChanges(priority=Priority.LOW, add_tags=("a", "b"), remove_tags=("c",)),
-            ["Priority low; tags a, b; without the tags c"],
+            ["Priority low; tags a, b; without the tag c"],
         ),
         (TaskChanges(title="x"), []),
     ],

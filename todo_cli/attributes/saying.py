@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -69,8 +69,12 @@ def _others(changes: TaskChanges) -> Iterator[str]:
         yield f"project {changes.project}"
     tags = changes.add_tags if isinstance(changes.tags, NotGiven) else changes.tags
     if tags:
-        yield f"tags {', '.join(tags)}"
+        yield _tags(tags)
     elif changes.clear_tags or changes.tags == ():
         yield "no tags"
     if changes.remove_tags:
-        yield f"without the tags {', '.join(changes.remove_tags)}"
+        yield f"without the {_tags(changes.remove_tags)}"
+
+
+def _tags(tags: Sequence[str]) -> str:
+    return f"{'tag' if len(tags) == 1 else 'tags'} {', '.join(tags)}"

@@ -45,7 +45,7 @@ def has_passed(what: str, when: date | None = None) -> InvalidInput:
     was = "has passed" if when is None else f"was {day_text(when)}"
     return InvalidInput(
         f"{what} {was}.",
-        hint="Give the date, with its year where it is past.",
+        hint="For a day or time in the past, write the whole date: 2026-11-24 09:00",
         reason="date_has_passed",
     )
 

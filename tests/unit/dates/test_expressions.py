@@ -92,6 +92,13 @@ def test_a_misspelt_word_names_the_nearest(phrase: str, meant: str) -> None:
     assert raised.value.hint == f"Did you mean {meant!r}?"
 
 
+def test_the_hint_for_what_has_passed_shows_a_date_that_is_read() -> None:
+    with pytest.raises(InvalidInput) as raised:
+        read("today 9am", NOW)
+    assert raised.value.hint is not None
+    assert read(raised.value.hint.split(": ")[1], NOW).time is not None
+
+
 def test_a_contradiction_says_which_weekday_it_is() -> None:
     with pytest.raises(InvalidInput, match="12 Dec 2026 is a Saturday") as raised:
         read("fri 12 dec", NOW)
