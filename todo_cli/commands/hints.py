@@ -45,7 +45,8 @@ HINTS = {
         "See the revisions with: todo db status. A newer program may have made this database."
     ),
     "storage_full": (
-        "Delete tasks that are not needed (todo db purge, todo db archive), or raise the Neon plan."
+        "Delete tasks that are not needed (todo db purge, todo db archive), or make room on the"
+        " disk; on Neon, raise the plan."
     ),
     "other_server_version": (
         "Set TODO_POSTGRES to the folder of the programs of PostgreSQL {version}. To move the "
