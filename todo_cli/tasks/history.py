@@ -66,10 +66,7 @@ cross join lateral (
         'number', e.number, 'id', e.task_id, 'before', e.before, 'after', e.after, 'title', e.title
     ) order by e.id) filter (where e.place <= :changes), '[]') as documents
     from (
-        select e.*, row_number() over (order by e.id) as place, coalesce(
-            e.after ->> 'title', e.before ->> 'title',
-            (select t.title from tasks as t where t.id = e.task_id)
-        ) as title
+        select e.*, row_number() over (order by e.id) as place, {title} as title
         from task_events as e
         where e.batch_id = batch.batch_id and e.task_id is not null and {is_shown}
     ) as e
@@ -89,6 +86,7 @@ class Change:
     number: int
     id: UUID
     title: str | None
+    """The title at that time, else the present one."""
     before: dict[str, Any] | None
     after: dict[str, Any] | None
 
@@ -132,12 +130,12 @@ class History:
     ) -> list[Entry]:
         """The newest commands that changed something, or that changed a task. One round trip.
 
-        `changes` limits the changes of each command. None: all of them.
+        `changes` limits the changes of each command. None: all of them, without titles.
 
         Raises:
             TaskNotFound, AmbiguousTask: the reference does not mean exactly one task.
         """
-        statement = _entries(ref).bindparams(
+        statement = _entries(ref, with_titles=changes is not None).bindparams(
             limit=min(limit, MAX_HISTORY), changes=2**62 if changes is None else changes
         )
         rows = self._database.run(lambda session: session.execute(statement).all())
@@ -197,7 +195,13 @@ class History:
         return self._database.run(lambda session: list(session.scalars(statement)))
 
 
-def _entries(ref: TaskRef | None) -> sa.TextClause:
+_TITLE = """coalesce(
+    e.after ->> 'title', e.before ->> 'title',
+    (select t.title from tasks as t where t.id = e.task_id)
+)"""
+
+
+def _entries(ref: TaskRef | None, *, with_titles: bool) -> sa.TextClause:
     if ref is None:
         conditions = {"is_task": "false", "is_event": "false", "is_shown": "true"}
         values: dict[str, Any] = {}
@@ -214,7 +218,8 @@ def _entries(ref: TaskRef | None) -> sa.TextClause:
             if is_number
             else {"first": str(ref.first), "last": str(ref.last)}
         )
-    statement = sa.text(_ENTRIES.format(**conditions)).bindparams(**values)
+    title = _TITLE if with_titles else "null"
+    statement = sa.text(_ENTRIES.format(**conditions, title=title)).bindparams(**values)
     return statement.execution_options(**IN_INDEX_ORDER)
 
 
