@@ -11,7 +11,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from enum import Enum, IntEnum, StrEnum
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -117,7 +117,8 @@ class Due:
         if local.time is None:
             return local.day < viewer.today
         at = datetime.combine(local.day, local.time, tzinfo=viewer.now.tzinfo)
-        return at < viewer.now
+        # As instants: of one zone, times are compared as the clock shows them.
+        return at.astimezone(UTC) < viewer.now.astimezone(UTC)
 
     def cleaned(self) -> Due:
         """The same, with a time of whole seconds.

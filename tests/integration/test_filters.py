@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import psycopg
@@ -326,3 +326,18 @@ def test_pages_of_a_filter_give_what_the_whole_list_gives(
 
 def numbers(tasks: TaskRepository, query: TaskQuery) -> list[int]:
     return [task.number for task in tasks.page(query).tasks]
+
+
+@pytest.mark.parametrize(("minutes", "late"), [(-1, False), (1, True), (59, True), (61, True)])
+def test_a_time_that_comes_twice_is_the_first(
+    tasks: TaskRepository, minutes: int, late: bool
+) -> None:
+    """Clocks go back from 3:00 to 2:00, so 2:30 comes at 0:30 UTC and at 1:30 UTC."""
+    (task,) = tasks.add([TaskDraft("twice", due=Due(date(2026, 10, 25), time(2, 30)))])
+    instant = datetime(2026, 10, 25, 0, 30, tzinfo=UTC) + timedelta(minutes=minutes)
+    viewer = replace(VIEWER, now=instant.astimezone(BERLIN))
+    overdue = TaskQuery(filter=And((Is(State.OVERDUE), Numbers((Span(task.number, task.number),)))))
+    found = tasks.page(replace(overdue, viewer=viewer)).tasks
+    due = Due.of(task)
+    assert due is not None
+    assert (bool(found), due.is_late(viewer)) == (late, late)

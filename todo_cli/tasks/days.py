@@ -16,6 +16,9 @@ from todo_cli.values import Viewer
 MAX_ZONE_DAYS = 2
 """By so many days the date in one time zone may differ from that in another: 26 hours."""
 
+REPEATED_HOUR = timedelta(hours=1)
+"""What clocks go back at the end of summer time."""
+
 NOW = "viewers_now"
 """The parameter that is the present moment, so that a statement can be kept and run later."""
 
@@ -65,9 +68,17 @@ def _local(of: Any, viewer: Viewer) -> sa.ColumnElement[datetime]:
 
 
 def _due_at(of: Any, viewer: Viewer) -> sa.ColumnElement[datetime]:
-    """The instant at which a task with a time is due."""
+    """The instant at which a task with a time is due.
+
+    Where clocks go back, a time comes twice. PostgreSQL takes the second one; a task is due at the
+    first. (Half an hour, as on Lord Howe Island, is left to PostgreSQL.)
+    """
     zone = sa.func.coalesce(of.due_zone, viewer.time_zone)
-    return sa.func.timezone(zone, _wall(of), type_=sa.DateTime(timezone=True))
+    wall = _wall(of)
+    instant = sa.func.timezone(zone, wall, type_=sa.DateTime(timezone=True))
+    hour_before = instant - REPEATED_HOUR
+    is_repeated = sa.func.timezone(zone, hour_before, type_=sa.DateTime()) == wall
+    return sa.case((is_repeated, hour_before), else_=instant)
 
 
 def _wall(of: Any) -> sa.ColumnElement[datetime]:
