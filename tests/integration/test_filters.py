@@ -336,8 +336,9 @@ def test_a_time_that_comes_twice_is_the_first(
     (task,) = tasks.add([TaskDraft("twice", due=Due(date(2026, 10, 25), time(2, 30)))])
     instant = datetime(2026, 10, 25, 0, 30, tzinfo=UTC) + timedelta(minutes=minutes)
     viewer = replace(VIEWER, now=instant.astimezone(BERLIN))
-    overdue = TaskQuery(filter=And((Is(State.OVERDUE), Numbers((Span(task.number, task.number),)))))
-    found = tasks.page(replace(overdue, viewer=viewer)).tasks
+    one = Numbers((Span(task.number, task.number),))
+    overdue = TaskQuery(filter=And((Is(State.OVERDUE), one)), viewer=viewer)
+    found = tasks.page(overdue).tasks
     due = Due.of(task)
     assert due is not None
     assert (bool(found), due.is_late(viewer)) == (late, late)
