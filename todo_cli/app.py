@@ -16,7 +16,7 @@ from typer.core import TyperGroup
 
 from todo_cli import __version__
 from todo_cli.agent import client, place
-from todo_cli.commands import account, agent, history, tasks, views, writing
+from todo_cli.commands import account, agent, history, moving, tasks, views, writing
 from todo_cli.commands.completion import COMPLETE_VARIABLE, ShellName, complete
 from todo_cli.commands.options import COMMON, CommandGroup, OwnProcessGroup, TodoGroup, current_run
 from todo_cli.context import Invocation, Run
@@ -166,6 +166,7 @@ app.add_typer(writing.commands)
 app.add_typer(tasks.commands)
 app.add_typer(views.commands)
 app.add_typer(history.commands)
+app.add_typer(moving.commands)
 app.add_typer(account.commands)
 app.add_typer(general)
 app.add_typer(agent.app, name="agent")

@@ -8,7 +8,7 @@ a test compares them. Only the functions that build a statement import SQLAlchem
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, time
 from typing import TYPE_CHECKING, Any
 
@@ -183,7 +183,9 @@ def field(value: Any, *, may_have_lines: bool = False) -> str:
 # --- by PostgreSQL -----------------------------------------------------------------------------
 
 
-def document_column(task: sa.FromClause) -> sa.ColumnElement[str]:
+def document_column(
+    task: sa.FromClause, names: Sequence[str] = TASK_FIELDS
+) -> sa.ColumnElement[str]:
     """The text of `compact_json(task_document(task))`, made from the columns of `task`.
 
     `row_to_json` alone writes instants in the session's time zone, without trailing zeros.
@@ -191,12 +193,17 @@ def document_column(task: sa.FromClause) -> sa.ColumnElement[str]:
     import sqlalchemy as sa
 
     fields = (
-        sa.select(*(_json_column(task.c[name]).label(name) for name in TASK_FIELDS))
+        sa.select(*(_json_column(task.c[name]).label(name) for name in names))
         .correlate(task)
         .subquery("fields")
     )
     document = sa.select(sa.func.row_to_json(fields.table_valued())).scalar_subquery()
     return sa.cast(document, sa.Text)
+
+
+def export_column(task: sa.FromClause) -> sa.ColumnElement[str]:
+    """The document with a field more: what an import brought, and no other field has."""
+    return document_column(task, (*TASK_FIELDS, "extra"))
 
 
 def record_column(task: sa.FromClause) -> sa.ColumnElement[str]:

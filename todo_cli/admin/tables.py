@@ -141,6 +141,7 @@ FUNCTIONS = (
     "change_password",
     "current_user_id",
     "finish_sign_in",
+    "import_tasks",
     "own_account",
     "own_sessions",
     "password_salt",

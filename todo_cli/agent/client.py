@@ -11,7 +11,9 @@ import time
 
 from todo_cli.agent import place, wire
 
-OWN_PROCESS = frozenset({"agent", "db", "register", "login", "logout", "passwd"})
+OWN_PROCESS = frozenset(
+    {"agent", "db", "register", "login", "logout", "passwd", "import", "export"}
+)
 """Commands that ask, wait long or change what the agent lives on: they stay with the caller."""
 _OWN_OPTIONS = frozenset(
     {"--help", "-h", "--version", "--debug", "--install-completion", "--show-completion"}

@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import select
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -183,6 +183,23 @@ class Database:
             lambda session: self._send_calls(session, calls), writes=writes
         )
 
+    def transact(
+        self, calls: Callable[[], Iterable[Call]], *, is_rehearsal: bool = False
+    ) -> list[list[dict[str, Any]]]:
+        """Call functions of `todo_auth` in one transaction, and return the rows of each call.
+
+        Each call takes a round trip, and may take as long as a whole run. All together must be safe
+        to repeat: `calls` is called again for each try. A rehearsal is rolled back.
+
+        Raises: as `run`.
+        """
+        if self._session_token is None:
+            raise NotLoggedIn("Nobody is logged in.")
+        return self._run_until_deadline(
+            lambda session: self._send_transaction(session, calls(), is_rehearsal),
+            writes=not is_rehearsal,
+        )
+
     def rehearse(self, work: Callable[[psycopg.Cursor[Any]], T]) -> T:
         """Run statements as the user in one transaction, and roll it back.
 
@@ -287,6 +304,32 @@ class Database:
         if self._session_token is not None:
             _require_user(identity)
         return cursor.fetchall()
+
+    def _send_transaction(
+        self, session: Session, calls: Iterable[Call], is_rehearsal: bool
+    ) -> list[list[dict[str, Any]]]:
+        pooled = session.connection()
+        connection = pooled.connection.driver_connection
+        assert isinstance(connection, connecting.Connection)
+        self._current.use(connection)
+        rows = []
+        try:
+            with connection.transaction(force_rollback=is_rehearsal):
+                for call in calls:
+                    self._current.deadline = Deadline(self._timeout_seconds)
+                    limit = _milliseconds_for_server(self._current.use(connection, is_alive=True))
+                    identity = connection.cursor()
+                    cursor = connection.cursor(row_factory=dict_row)
+                    with connection.pipeline():
+                        self._identify(identity, limit)
+                        cursor.execute(call.sql.encode(), call.values)
+                    _require_user(identity)
+                    rows.append(cursor.fetchall())
+        except BaseException:
+            pooled.invalidate()
+            raise
+        connection.has_answered = True
+        return rows
 
     def _run_until_deadline(self, work: Callable[[Session], T], *, writes: bool) -> T:
         """Do the work until it succeeds, a fault is final, or the time is over."""

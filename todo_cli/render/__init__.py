@@ -152,6 +152,37 @@ class Renderer:
         else:
             self.records(tasks)
 
+    def imported(self, summary: Mapping[str, Any], *, is_rehearsal: bool) -> None:
+        """What an import read, added and left out: a sentence, fields, or a document."""
+        if self._json:
+            self._document(summary)
+            return
+        if not self.is_terminal:
+            self._stdout.writelines(
+                f"{name}\t{value}\n" for name, value in summary.items() if isinstance(value, int)
+            )
+        else:
+            added = "Would be added" if is_rehearsal else "Added"
+            self._stdout.write(
+                f"{added}: {summary['added']:,} of {summary['read']:,} tasks. "
+                f"Already there: {summary['already_there']:,}. "
+                f"Left out: {summary['skipped']:,}.\n"
+            )
+        for name, sentence in (("kept", "Kept, not shown"), ("lost", "Lost")):
+            counts = [f"{what} ({count:,})" for what, count in summary[name].items()]
+            if counts:
+                self.note(f"{sentence}: {', '.join(counts)}.")
+
+    def exported(self, count: int, lost: Mapping[str, int], path: str) -> None:
+        """How many tasks a file got, and what it could not hold."""
+        if self._json:
+            self._document({"exported": count, "lost": lost})
+            return
+        self.note(f"Exported {count:,} task{'' if count == 1 else 's'} to {path}.")
+        if lost:
+            said = ", ".join(f"{name} ({many:,})" for name, many in sorted(lost.items()))
+            self.note(f"Not exported: {said}.")
+
     def json_array(self, pages: Iterable[str]) -> None:
         """One JSON array of documents, or nothing if a page cannot be read.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -19,8 +19,8 @@ import sqlalchemy as sa
 from sqlmodel import Session, col, select
 
 from todo_cli.database.rehearsal import Rehearsal
-from todo_cli.database.session import Database
-from todo_cli.documents import document_column, record_column
+from todo_cli.database.session import Call, Database
+from todo_cli.documents import document_column, export_column, record_column
 from todo_cli.errors import (
     DatabaseFault,
     DatabaseUnreachable,
@@ -153,6 +153,27 @@ class TaskRepository:
         changes meanwhile is read as it is then, and left out if the query no longer includes it.
         """
         return self._texts(query, document_column)
+
+    def export(self, query: TaskQuery) -> Iterator[str]:
+        """The same as `documents`, with the fields that an import brought (`extra`)."""
+        return self._texts(query, export_column)
+
+    def import_tasks(
+        self, chunks: Callable[[], Iterable[str]], *, is_rehearsal: bool = False
+    ) -> int:
+        """Import all the tasks, or none, in one transaction. Returns how many were added.
+
+        Each chunk is a JSON array of rows, and one round trip. Tasks that are there already are
+        left as they are. `chunks` is called again for each try. A rehearsal is rolled back.
+        """
+
+        def calls() -> Iterator[Call]:
+            for chunk in chunks():
+                yield Call(statements.IMPORT, {"tasks": chunk})
+
+        assert isinstance(self._database, Database)  # it rehearses by itself
+        answers = self._database.transact(calls, is_rehearsal=is_rehearsal)
+        return sum(int(rows[0]["added"]) for rows in answers)
 
     def records(self, query: TaskQuery) -> Iterator[str]:
         """The same as `documents`, with tab-separated records."""

@@ -79,6 +79,9 @@ _SORTED_BY_INDEX = frozenset({SortKey.PRIORITY, SortKey.PROJECT})
 
 _NOT_IN_TRASH = col(Task.deleted_at).is_(None)
 
+IMPORT = "select todo_auth.import_tasks(cast(%(tasks)s as jsonb)) as added"
+"""Imports tasks, a JSON array of rows, and returns how many were added."""
+
 _RESTORE_ARCHIVED = sa.text("select * from todo_auth.restore_archived(:ids)").bindparams(
     sa.bindparam("ids", type_=ARRAY(sa.Uuid))
 )
