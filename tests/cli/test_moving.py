@@ -140,5 +140,20 @@ def test_an_output_file_is_written_whole_or_not_at_all(
     assert [path for path in tmp_path.iterdir() if file.name in path.name] == [file]
 
 
+def test_an_import_of_several_statements_is_undone_whole(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(moving, "CHUNK_TASKS", 4)
+    imported(cli, "-", stdin=json.dumps(TASKS))
+    before = exported(cli)
+    assert cli("undo").exit_code == 0
+    assert exported(cli) == []
+    assert cli("redo").exit_code == 0
+    unlike = ("updated_at",)
+    assert [_without(task, unlike) for task in exported(cli)] == [
+        _without(task, unlike) for task in before
+    ]
+
+
 def _without(task: dict[str, object], names: tuple[str, ...]) -> dict[str, object]:
     return {name: value for name, value in task.items() if name not in names}

@@ -22,9 +22,10 @@ WORDS = st.lists(WORD, min_size=1, max_size=4).map(" ".join)
 TEXT = st.text(
     st.characters(exclude_categories=["Cc", "Cs"], include_characters="\n\t"), max_size=40
 ).filter(str.strip)
-INSTANT = st.datetimes(datetime(1970, 1, 2), datetime(2100, 1, 1)).map(
-    lambda at: f"{at.replace(microsecond=0).isoformat()}Z"
-)
+INSTANT = st.datetimes(
+    datetime(1970, 1, 2),  # noqa: DTZ001 - UTC, as written below
+    datetime(2100, 1, 1),  # noqa: DTZ001
+).map(lambda at: f"{at.replace(microsecond=0).isoformat()}Z")
 DAY = st.dates(date(1970, 1, 2), date(2100, 1, 1)).map(date.isoformat)
 
 
@@ -216,7 +217,9 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", sorted(HOSTILE))
 @pytest.mark.parametrize("kind", list(READERS))
-def test_a_hostile_file_is_refused_by_line_and_never_by_a_traceback(kind: Format, name: str) -> None:
+def test_a_hostile_file_is_refused_by_line_and_never_by_a_traceback(
+    kind: Format, name: str
+) -> None:
     refusals = []
     try:
         for record in READERS[kind](io.BytesIO(HOSTILE[name]), CONTEXT):
