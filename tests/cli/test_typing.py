@@ -144,6 +144,14 @@ def test_the_order_of_a_date_in_numbers_is_the_persons(cli_here: Cli) -> None:
     assert "TODO_DATE_ORDER" in refused(cli_here("when", "5/12"))[1]
 
 
+def test_an_attribute_in_a_title_is_hinted_at(cli_here: Cli) -> None:
+    result = cli_here("add", "Report", "due:friday", "now")
+    assert answered(cli_here("show", "1", "--json"))["title"] == "Report due:friday now"
+    assert said(result)[-1].startswith("hint: 'due:friday' is in the title.")
+    for title in ("re: the due date", "due: soon", "12:30 lunch", "due:friday is a title"):
+        assert "hint" not in cli_here("add", title).stderr
+
+
 def test_a_date_without_quotes_is_hinted_at(cli_here: Cli) -> None:
     result = cli_here("add", "Call", "Ann", "--due", DAY, "5pm")
     assert said(result)[-1] == f"hint: '5pm' is in the title. For both write: -D '{DAY} 5pm'"

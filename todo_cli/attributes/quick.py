@@ -263,6 +263,11 @@ def _named(word: str) -> tuple[Field | None, str]:
     return (found, value) if found in ATTRIBUTE_FIELDS else (None, "")
 
 
+def attribute_in(words: Sequence[str]) -> str | None:
+    """The first word that says an attribute, such as due:friday, as the end of a line would."""
+    return next((word for word in words if not _is_literal(word) and _named(word)[1]), None)
+
+
 def _without_due(text: str) -> str:
     return text[4:] if text.lower().startswith("due ") else text
 

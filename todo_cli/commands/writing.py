@@ -78,6 +78,18 @@ def add(
     say(run, attributes)
     for option, text in (("-D", due), ("-W", wait)):
         _hint_at_split_date(run, option, text, title)
+    _hint_at_attribute(run, title)
+
+
+def _hint_at_attribute(run: Run, title: Sequence[str]) -> None:
+    """Hint at a word such as due:friday, which other programs read wherever it stands."""
+    if not any(":" in word for word in title):
+        return
+    from todo_cli.attributes import attribute_in
+
+    word = attribute_in(title)
+    if word is not None:
+        run.render.note(f"hint: {word!r} is in the title. `todo q` reads it at the end of a line.")
 
 
 def _hint_at_split_date(run: Run, option: str, text: str | None, title: Sequence[str]) -> None:
