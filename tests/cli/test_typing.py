@@ -156,7 +156,9 @@ def test_a_date_without_quotes_is_hinted_at(cli_here: Cli) -> None:
     result = cli_here("add", "Call", "Ann", "--due", DAY, "5pm")
     assert said(result)[-1] == f"hint: '5pm' is in the title. For both write: -D '{DAY} 5pm'"
     assert "hint" not in cli_here("add", "Call", "Ann", "--due", "fri").stderr
-    assert "hint" not in cli_here("add", "Read", "chapter", "5", "--due", "dec").stderr
+    # The name of a month that has begun is refused: it may be that of the next year.
+    month = datetime.fromisoformat(days_from_now(60)).strftime("%b").lower()
+    assert "hint" not in cli_here("add", "Read", "chapter", "5", "--due", month).stderr
 
 
 @pytest.mark.parametrize(
