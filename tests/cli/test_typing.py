@@ -209,7 +209,8 @@ def test_edit_sets_and_clears_attributes(cli: Cli) -> None:
     cleared = cli(
         "edit",
         "1",
-        *"-D none -W none -p none -P none -t none --json".split(),  # noqa: SIM905
+        *(word for option in ("-D", "-W", "-p", "-P", "-t") for word in (option, "none")),
+        "--json",
     )
     task = answered(cleared)
     assert said(cleared) == ["No due day", "Does not wait", "No priority; no project; no tags"]
